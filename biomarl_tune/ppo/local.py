@@ -1,0 +1,109 @@
+"""The local engine: the plain loop of sampling and learning, without Ray."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from biomarl_tune.brain.policy import BioPolicy
+from biomarl_tune.errors import TrialError
+from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.sampling import Sampler
+from biomarl_tune.ppo.update import update
+from biomarl_tune.scalars import SCALARS
+
+
+def new_policy(experiment: Experiment) -> BioPolicy:
+    """Return a brain whose weights depend on the experiment alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        return BioPolicy(experiment.env, experiment.model)
+
+
+def new_optimizer(policy: BioPolicy, experiment: Experiment) -> torch.optim.Optimizer:
+    """Return Adam over the brain's parameters, fused where torch can."""
+    return torch.optim.Adam(policy.parameters(), lr=experiment.ppo.learning_rate, eps=1e-5)
+
+
+def finite(scalars: dict[str, float]) -> dict[str, float]:
+    """Return the scalars of a report, after a check that they are finite.
+
+    Raises:
+        TrialError: naming the first that is not.
+    """
+    for name, value in scalars.items():
+        if not np.isfinite(value):
+            msg = f"{name}: not finite, got {value}; the learning rate may be too high"
+            raise TrialError(msg)
+    return scalars
+
+
+def resident_mb() -> float:
+    """Return the resident memory of this process, in MB."""
+    return float(psutil.Process().memory_info().rss / 1e6)
+
+
+class LocalTrainer:
+    """Train one experiment in this process.
+
+    Example:
+        >>> from biomarl_tune.experiment import Experiment
+        >>> small = Experiment().with_settings(
+        ...     {"env.num_agents": 4, "ppo.train_batch_size": 400, "ppo.minibatch_size": 200,
+        ...      "model.hidden_dim": 8})
+        >>> LocalTrainer(small).train_iteration()["agent_steps"]
+        400.0
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.policy = new_policy(experiment)
+        self.optimizer = new_optimizer(self.policy, experiment)
+        self.sampler = Sampler(experiment, self.policy)
+        self.shuffle = np.random.default_rng((experiment.seed, 2))
+        self.agent_steps = 0
+
+    def train_iteration(self) -> dict[str, float]:
+        """Sample one batch, learn from it and return the scalars of the report.
+
+        Raises:
+            TrialError: a scalar is not finite.
+        """
+        begin = time.perf_counter()
+        batch, measures = self.sampler.sample()
+        sampled = time.perf_counter()
+        learned = update(self.policy, self.optimizer, batch, self.experiment, self.shuffle)
+        end = time.perf_counter()
+        self.agent_steps += int(measures.agent_steps)
+        scalars = {
+            **measures.scalars(self.experiment.env.max_episode_steps),
+            **learned,
+            "agent_steps": float(self.agent_steps),
+            "agent_steps_per_second": measures.agent_steps / (end - begin),
+            "sample_seconds": sampled - begin,
+            "learn_seconds": end - sampled,
+            "rss_mb": resident_mb(),
+        }
+        return finite({name: scalars[name] for name in SCALARS})
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all that training depends on from here, the weights included."""
+        return {
+            "weights": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.get_state(),
+            "shuffle": self.shuffle.bit_generator.state,
+            "agent_steps": self.agent_steps,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue where ``get_state`` was called."""
+        self.policy.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.set_state(state["sampler"])
+        self.shuffle.bit_generator.state = state["shuffle"]
+        self.agent_steps = state["agent_steps"]

@@ -1,0 +1,114 @@
+"""Rollouts: E worlds of N agents that a policy steps, for sampling, evaluation and replay.
+
+World *i* draws from generators of its own, so how worlds are split over processes or batched
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
+from biomarl_tune.colony.observation import NUM_COLUMNS
+from biomarl_tune.colony.world import Colony, Transition
+from biomarl_tune.experiment import EnvSettings
+from biomarl_tune.ppo.losses import log_probabilities
+
+_WORLD_STREAM, _ACTION_STREAM = 0, 1
+
+
+class Step(NamedTuple):
+    """One step of all worlds."""
+
+    obs: Tensor  # [E, N, 12] what was acted on
+    first: NDArray[np.bool_]  # [E] the step began an episode
+    output: PolicyOutput
+    actions: Tensor  # [E, N]
+    logp: Tensor  # [E, N]
+    transition: Transition
+
+
+def choose(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample moves by inverting the cumulative distribution.
+
+    Args:
+        logits: [..., 7].
+        uniform: [...] numbers in [0, 1).
+
+    Returns:
+        The moves [...] and their log probabilities [...].
+    """
+    logp = log_probabilities(logits)
+    actions = (logp.exp().cumsum(dim=-1)[..., :-1] <= uniform.unsqueeze(-1)).sum(dim=-1)
+    return actions, logp.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+class ActingColony:
+    """Worlds, the memories of their agents and the generators that choose their moves.
+
+    Args:
+        env: the settings of the worlds.
+        policy: the brain that acts; read, never written.
+        seeds: one a world, each a sequence of integers.
+    """
+
+    def __init__(
+        self, env: EnvSettings, policy: BioPolicy, seeds: Sequence[tuple[int, ...]]
+    ) -> None:
+        self.policy = policy
+        self.colony = Colony(env, [(*seed, _WORLD_STREAM) for seed in seeds])
+        self.generators = [np.random.default_rng((*seed, _ACTION_STREAM)) for seed in seeds]
+        self.memory = policy.initial_memory(len(seeds))  # [E, N, K, V]
+        self.fresh = np.ones(len(seeds), dtype=np.bool_)  # [E] the next step begins an episode
+        self._agents = env.num_agents
+
+    @property
+    def worlds(self) -> int:
+        """Worlds stepped together (E)."""
+        return self.colony.worlds
+
+    def observe(self) -> Tensor:
+        """Return what the agents observe now, [E, N, 12]."""
+        obs = np.empty((self.worlds, self._agents, NUM_COLUMNS), dtype=np.float32)
+        self.colony.observe(obs)
+        return torch.from_numpy(obs)
+
+    def draw(self, steps: int) -> Tensor:
+        """Draw the chance of some steps to come: [steps, E, N] numbers in [0, 1)."""
+        shape = (steps, self._agents)
+        drawn = [generator.random(shape, dtype=np.float32) for generator in self.generators]
+        return torch.from_numpy(np.stack(drawn, axis=1))
+
+    def advance(self, uniform: Tensor, *, greedy: bool = False) -> Step:
+        """Let every agent observe, think and move once.
+
+        Args:
+            uniform: [E, N] the chance of the moves.
+            greedy: take the likeliest move instead.
+        """
+        obs, first = self.observe(), self.fresh
+        output = self.policy.step(obs, self.memory)
+        actions, logp = choose(output.logits, uniform)
+        if greedy:
+            actions = output.logits.argmax(dim=-1)
+        if output.memory is not None:
+            self.memory = output.memory
+        transition = self.colony.step(actions.numpy())
+        self.fresh = np.zeros_like(first)
+        return Step(obs, first, output, actions, logp, transition)
+
+    def values(self, worlds: NDArray[np.int64]) -> Tensor:
+        """Return the values of what some worlds observe now, [len(worlds), N]."""
+        return self.policy.step(self.observe()[worlds], self.memory[worlds]).value
+
+    def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
+        """Reset some worlds and empty the memories of their agents."""
+        self.colony.reset(worlds)
+        self.memory[worlds] = 0.0
+        self.fresh[worlds] = True

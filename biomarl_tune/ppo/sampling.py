@@ -1,0 +1,215 @@
+"""Sampling: T steps of the experiment's worlds -> a train batch with advantages."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from biomarl_tune.brain.breakthrough import upcoming
+from biomarl_tune.brain.policy import BioPolicy
+from biomarl_tune.colony.observation import NUM_COLUMNS
+from biomarl_tune.experiment import Experiment, PPOSettings
+from biomarl_tune.ppo.advantages import generalised_advantages
+from biomarl_tune.ppo.losses import Batch
+from biomarl_tune.ppo.measures import Measures, like_pairs
+from biomarl_tune.ppo.rollout import ActingColony, Step
+
+_TRAIL = 0.1  # pheromone, as a share of a carrier's deposit, above which a cell is on a trail
+
+
+@dataclass(frozen=True)
+class _Trajectory:
+    """T steps of E worlds, time first, filled step by step."""
+
+    obs: Tensor  # [T, E, N, 12]
+    first: Tensor  # [T, E] bool
+    last: Tensor  # [T, E] bool
+    actions: Tensor  # [T, E, N]
+    logp: Tensor  # [T, E, N]
+    value: Tensor  # [T, E, N]
+    next_value: Tensor  # [T, E, N] of what was observed after the step, before any reset
+    reward: Tensor  # [T, E, N]
+    event: Tensor  # [T, E, N] bool, a breakthrough
+
+    @classmethod
+    def empty(cls, steps: int, worlds: int, agents: int) -> _Trajectory:
+        shape = (steps, worlds, agents)
+        flags = [torch.empty(steps, worlds, dtype=torch.bool) for _ in range(2)]
+        floats = [torch.empty(shape) for _ in range(4)]
+        return cls(
+            torch.empty(*shape, NUM_COLUMNS),
+            *flags,
+            torch.empty(shape, dtype=torch.int64),
+            *floats,
+            torch.empty(shape, dtype=torch.bool),
+        )
+
+    def record(self, t: int, step: Step) -> None:
+        self.obs[t] = step.obs
+        self.first[t] = torch.from_numpy(step.first)
+        self.last[t] = torch.from_numpy(step.transition.done)
+        self.actions[t] = step.actions
+        self.logp[t] = step.logp
+        self.value[t] = step.output.value
+        self.reward[t] = torch.from_numpy(step.transition.reward)
+        self.event[t] = torch.from_numpy(step.transition.breakthrough[:, :-1] > 0)
+
+    def batch(self, memory: Tensor, ppo: PPOSettings) -> Batch:
+        """Turn the steps into a train batch, worlds first."""
+        advantages = generalised_advantages(
+            self.reward,
+            self.value,
+            self.next_value,
+            self.last[..., None],
+            gamma=ppo.gamma,
+            gae_lambda=ppo.gae_lambda,
+        )
+        event, first = self.event.transpose(0, 1), self.first.T
+        labels, known = upcoming(event, first, horizon=ppo.detector_horizon)
+        columns = {
+            "obs": self.obs,
+            "actions": self.actions,
+            "logp": self.logp,
+            "values": self.value,
+            "advantages": advantages,
+            "returns": advantages + self.value,
+        }
+        worlds_first = {name: x.transpose(0, 1).contiguous() for name, x in columns.items()}
+        return {
+            **worlds_first,
+            "first": first.contiguous(),
+            "memory": memory,
+            "labels": labels,
+            "label_mask": known,
+        }
+
+
+class Sampler:
+    """Step some of an experiment's worlds and hand out train batches.
+
+    Worlds start staggered over the episode, so that a batch holds all its phases; the shortened
+    first episodes count in rates only.
+
+    Args:
+        experiment: the settings.
+        policy: the brain that acts; read, never written.
+        worlds: which of the experiment's worlds; all of them by default.
+    """
+
+    def __init__(
+        self, experiment: Experiment, policy: BioPolicy, worlds: Sequence[int] | None = None
+    ) -> None:
+        chosen = range(experiment.num_worlds) if worlds is None else worlds
+        self.experiment = experiment
+        self.acting = ActingColony(experiment.env, policy, [(experiment.seed, i) for i in chosen])
+        stagger = experiment.env.max_episode_steps / experiment.num_worlds
+        self.acting.colony.state.step[:] = [int(i * stagger) for i in chosen]
+        self._whole = self.acting.colony.state.step == 0  # [E] seen from its beginning
+        self._return = np.zeros(len(chosen))  # [E] of the running episode
+        self._deliveries = np.zeros(len(chosen))  # [E]
+
+    @torch.no_grad()
+    def sample(self) -> tuple[Batch, Measures]:
+        """Step every world T times.
+
+        Returns:
+            The batch, worlds first (``obs`` [E, T, N, 12], ``first`` [E, T], ``memory``
+            [E, N, K, V] before the first step and, [E, T, N] each, ``actions``, ``logp``,
+            ``values``, ``advantages``, ``returns``, ``labels``, ``label_mask``), and what was
+            measured.
+        """
+        acting, ppo = self.acting, self.experiment.ppo
+        steps, worlds = ppo.rollout_steps, acting.worlds
+        trajectory = _Trajectory.empty(steps, worlds, self.experiment.env.num_agents)
+        memory, measures = acting.memory.clone(), Measures()
+        chance = acting.draw(steps)
+        for t in range(steps):
+            cell = acting.colony.state.cell.copy()
+            carrying = acting.colony.state.carrying.copy()
+            step = acting.advance(chance[t])
+            trajectory.record(t, step)
+            if t:
+                trajectory.next_value[t - 1] = torch.where(
+                    trajectory.last[t - 1, :, None], trajectory.next_value[t - 1], step.output.value
+                )
+            pairs = like_pairs(cell, carrying, step.actions.numpy(), acting.colony.env.num_cells)
+            measures.alike += pairs[0]
+            measures.pairs += pairs[1]
+            self._measure(measures, step)
+            ended = np.flatnonzero(step.transition.done)
+            if ended.size:
+                trajectory.next_value[t, ended] = acting.values(ended)
+                self._count_episodes(measures, ended)
+                acting.begin_episodes(ended)
+        going = np.flatnonzero(~acting.fresh)
+        trajectory.next_value[-1, going] = acting.values(going)
+        measures.memory_norm = float(acting.memory.flatten(2).norm(dim=2).sum())
+        measures.memories = float(acting.memory.shape[0] * acting.memory.shape[1])
+        return trajectory.batch(memory, ppo), measures
+
+    def _measure(self, measures: Measures, step: Step) -> None:
+        state, transition = self.acting.colony.state, step.transition
+        trail = _TRAIL * self.experiment.env.carrier_deposit
+        measures.agent_steps += transition.reward.size
+        measures.world_steps += self.acting.worlds
+        measures.reward += float(transition.reward.sum())
+        measures.deliveries += float(transition.delivered.sum())
+        measures.pheromone += float(state.pheromone.mean(axis=1).sum())
+        measures.coverage += float((state.pheromone > trail).mean(axis=1).sum())
+        measures.breakthroughs += float((transition.breakthrough[:, :-1] > 0).sum())
+        if step.output.message is not None:
+            measures.message_norm += float(step.output.message.norm(dim=-1).sum())
+        self._return += transition.reward.sum(axis=1)
+        self._deliveries += transition.delivered.sum(axis=1)
+
+    def _count_episodes(self, measures: Measures, ended: np.ndarray[Any, Any]) -> None:
+        whole = ended[self._whole[ended]]
+        if whole.size:
+            returns = self._return[whole]
+            measures.episodes += whole.size
+            measures.episode_return += float(returns.sum())
+            measures.episode_length += float(self.acting.colony.state.step[whole].sum())
+            measures.episode_deliveries += float(self._deliveries[whole].sum())
+            measures.return_min = min(measures.return_min, float(returns.min()))
+            measures.return_max = max(measures.return_max, float(returns.max()))
+        self._whole[ended] = True
+        self._return[ended] = 0.0
+        self._deliveries[ended] = 0.0
+
+    def get_state(self) -> bytes:
+        """Return all that the coming samples depend on, for a checkpoint of this very run."""
+        acting = self.acting
+        return pickle.dumps(
+            {
+                "state": acting.colony.state,
+                "worlds": [g.bit_generator.state for g in acting.colony.generators],
+                "moves": [g.bit_generator.state for g in acting.generators],
+                "memory": acting.memory.numpy(),
+                "fresh": acting.fresh,
+                "whole": self._whole,
+                "return": self._return,
+                "deliveries": self._deliveries,
+            }
+        )
+
+    def set_state(self, saved: bytes) -> None:
+        """Continue where ``get_state`` was called."""
+        state = pickle.loads(saved)  # noqa: S301 - of this run; its manifest was verified
+        acting = self.acting
+        acting.colony.state = state["state"]
+        for generators, states in (
+            (acting.colony.generators, state["worlds"]),
+            (acting.generators, state["moves"]),
+        ):
+            for generator, saved_state in zip(generators, states, strict=True):
+                generator.bit_generator.state = saved_state
+        acting.memory = torch.from_numpy(state["memory"])
+        acting.fresh = state["fresh"]
+        self._whole, self._return = state["whole"], state["return"]
+        self._deliveries = state["deliveries"]
