@@ -8,6 +8,7 @@ BiomarlError                 everything below; carries the exit code of the comm
 ├── NoUsableTrialError (4)   the search finished and no trial can be called best
 ├── StorageError      (5)    the disk or the database failed; what was recorded is intact
 ├── EngineError       (5)    the engine (Ray) cannot start or was lost
+├── StoppedError  (130, 143) a signal stopped the search; it can be resumed
 └── TrialError        (4)    one trial cannot go on (a non-finite metric, a broken world)
 
 Every message names the thing, the value it got and what would do.
@@ -56,6 +57,19 @@ class EngineError(BiomarlError):
     """The engine cannot start or was lost."""
 
     exit_code = 5
+
+
+class StoppedError(BiomarlError):
+    """A signal stopped the search; it can be resumed.
+
+    Args:
+        message: how to go on.
+        signal: the signal's number; the exit code is 128 more.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
 
 
 class TrialError(BiomarlError):

@@ -28,7 +28,9 @@ class Settings(BaseModel):
     @classmethod
     def _refuse_bool_for_number(cls, value: Any, info: Any) -> Any:
         annotation = cls.model_fields[info.field_name].annotation
-        if isinstance(value, bool) and annotation in {int, float}:
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        numeric = annotation in {int, float, tuple[int, int, int]}
+        if numeric and any(isinstance(part, bool) for part in parts):
             msg = f"must be a number, got {value}"
             raise ValueError(msg)
         return value
@@ -57,11 +59,18 @@ class EnvSettings(Settings):
         0.0, "pheromone laid by every agent where it stands", "per step", ge=0, le=1000
     )
     pheromone_diffusion: float = _setting(
-        0.0, "share of a cell's pheromone that spreads to its face neighbours", "per step", ge=0, le=1
+        0.0,
+        "share of a cell's pheromone that spreads to its face neighbours",
+        "per step",
+        ge=0,
+        le=1,
     )
     food_patches: int = _setting(1, "food patches in the world at a time", "patches", ge=1, le=1000)
     patch_units: int = _setting(
-        120, "food in a patch before it is exhausted and reappears elsewhere", "units", ge=1,
+        120,
+        "food in a patch before it is exhausted and reappears elsewhere",
+        "units",
+        ge=1,
         le=1_000_000_000,
     )
     delivery_reward: float = _setting(1.0, "reward for unloading food in the nest", "per delivery")
@@ -71,11 +80,18 @@ class EnvSettings(Settings):
         0.0, "reward that every agent gets for each delivery of its colony", "per delivery"
     )
     breakthrough_window: int = _setting(
-        20, "steps over which the return is summed to detect a breakthrough", "steps", ge=1, le=10_000
+        20,
+        "steps over which the return is summed to detect a breakthrough",
+        "steps",
+        ge=1,
+        le=10_000,
     )
     breakthrough_threshold: float = _setting(
-        2.0, "a breakthrough is a windowed return this far above its own running mean",
-        "running standard deviations", ge=0, le=1000,
+        2.0,
+        "a breakthrough is a windowed return this far above its own running mean",
+        "running standard deviations",
+        ge=0,
+        le=1000,
     )
 
     @field_validator("grid_size")
@@ -99,12 +115,20 @@ class ModelSettings(Settings):
 
     hidden_dim: int = _setting(256, "width of the hidden layers (H)", "units", ge=2, le=8192)
     neural_plasticity_rate: float = _setting(
-        0.1, "eta: how much of the fast-weight memory is rewritten in a step", "per step", ge=0, le=1
+        0.1,
+        "eta: how much of the fast-weight memory is rewritten in a step",
+        "per step",
+        ge=0,
+        le=1,
     )
-    pheromone_attention: bool = _setting(True, "attend to the pheromone of the seven reachable cells")
+    pheromone_attention: bool = _setting(
+        True, "attend to the pheromone of the seven reachable cells"
+    )
     plasticity: bool = _setting(True, "carry a fast-weight memory that rewires while agents live")
     messages: bool = _setting(True, "exchange messages with neighbours")
-    memory_dim: int = _setting(16, "rows and columns of the fast-weight memory", "units", ge=1, le=512)
+    memory_dim: int = _setting(
+        16, "rows and columns of the fast-weight memory", "units", ge=1, le=512
+    )
     message_dim: int = _setting(16, "numbers in a message", "units", ge=1, le=512)
     attention_dim: int = _setting(8, "width of the pheromone attention", "units", ge=1, le=512)
 
@@ -117,7 +141,7 @@ class PPOSettings(Settings):
         30_000, "agent steps sampled for one iteration", "agent steps", ge=1, le=100_000_000
     )
     minibatch_size: int = _setting(
-        8_000, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
+        3_000, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
     )
     rollout_steps: int = _setting(
         50, "consecutive steps (T) of each world in a batch", "steps", ge=1, le=10_000
@@ -146,9 +170,7 @@ class PPOSettings(Settings):
     plasticity_coefficient: float = _setting(
         0.0, "weight of the cost of writing to the memory", "", ge=0
     )
-    message_coefficient: float = _setting(
-        0.0, "weight of the cost of loud messages", "", ge=0
-    )
+    message_coefficient: float = _setting(0.0, "weight of the cost of loud messages", "", ge=0)
     attention_coefficient: float = _setting(
         0.0, "weight of the cost of spread-out pheromone attention", "", ge=0
     )
@@ -230,7 +252,8 @@ def describe(error: ValidationError) -> str:
     want = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         want = "there is no such setting"
-    got = "" if "got" in want or first["type"] == "missing" else f", got {first['input']!r}"
+    told = first["type"] == "missing" or (first["type"] == "value_error" and "got" in want)
+    got = "" if told else f", got {first['input']!r}"
     return f"{where}: {want}{got}" if where else f"{want}{got}"
 
 
@@ -257,7 +280,11 @@ def canonical_name(name: str) -> str:
 
 def setting_fields() -> dict[str, Any]:
     """Return pydantic's field of every setting under its dotted name."""
-    groups: dict[str, type[Settings]] = {"env": EnvSettings, "model": ModelSettings, "ppo": PPOSettings}
+    groups: dict[str, type[Settings]] = {
+        "env": EnvSettings,
+        "model": ModelSettings,
+        "ppo": PPOSettings,
+    }
     fields: dict[str, Any] = {
         f"{group}.{name}": field
         for group, settings in groups.items()

@@ -18,7 +18,8 @@ class _FastTanh(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
-        return torch.ops.aten.tanh_backward(grad_outputs[0], y)
+        gradient: Tensor = torch.ops.aten.tanh_backward(grad_outputs[0], y)
+        return gradient
 
 
 def fast_tanh(x: Tensor) -> Tensor:

@@ -53,9 +53,7 @@ def recurrent_step(memory: Tensor, write: Write, *, eta: float) -> tuple[Tensor,
         What is read, [B, V], and the memory after the step, [B, K, V].
     """
     strength = (eta * write.gate) * write.key
-    memory = torch.baddbmm(
-        memory, strength.unsqueeze(2), write.value.unsqueeze(1), beta=1.0 - eta
-    )
+    memory = torch.baddbmm(memory, strength.unsqueeze(2), write.value.unsqueeze(1), beta=1.0 - eta)
     return torch.bmm(write.query.unsqueeze(1), memory).squeeze(1), memory
 
 

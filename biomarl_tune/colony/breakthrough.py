@@ -66,8 +66,8 @@ def detect(
     above = seasoned & (excess > np.float32(threshold) * deviation + np.float32(1e-4))
     size = np.where(above & ~history.above, excess, np.float32(0.0))
 
-    history.count[:] += 1
     history.mean[:] += excess / (count + 1)
     history.spread[:] += excess * (windowed - history.mean)
     history.above[:] = above
+    history.count[:] += 1  # last: `count` is a view of it
     return size

@@ -20,12 +20,15 @@ NEST = 0
 
 def coordinates(grid: Grid) -> NDArray[np.int64]:  # [C, 3]
     """Return the (x, y, z) of every cell, in cells."""
-    return np.stack(np.unravel_index(np.arange(np.prod(grid)), grid), axis=1).astype(np.int64)
+    cells = np.arange(np.prod(grid), dtype=np.int64)
+    return np.stack(np.unravel_index(cells, grid), axis=1)
 
 
 def cell_index(position: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
     """Return the index of the cell at each (x, y, z) [..., 3], in cells."""
-    return np.ravel_multi_index(tuple(np.moveaxis(position, -1, 0)), grid).astype(np.int64)
+    x, y, z = np.moveaxis(position, -1, 0)
+    cell: NDArray[np.int64] = (x * grid[1] + y) * grid[2] + z
+    return cell
 
 
 def move_table(grid: Grid) -> NDArray[np.int64]:  # [C, 7]
@@ -38,7 +41,8 @@ def move_table(grid: Grid) -> NDArray[np.int64]:  # [C, 7]
 
 def nest_distance(grid: Grid) -> NDArray[np.int64]:  # [C]
     """Return the Manhattan distance of every cell from the nest, in moves."""
-    return coordinates(grid).sum(axis=1)
+    distance: NDArray[np.int64] = coordinates(grid).sum(axis=1)
+    return distance
 
 
 def far_cells(grid: Grid) -> NDArray[np.int64]:
@@ -69,4 +73,5 @@ def neighbour_lists(grid: Grid, reach: float) -> NDArray[np.int64]:  # [C, K]
 def scaled_coordinates(grid: Grid) -> NDArray[np.float32]:  # [C, 3]
     """Return the coordinates of every cell, scaled to [-1, 1] along each axis."""
     span = np.maximum(np.array(grid) - 1, 1)
-    return (2.0 * coordinates(grid) / span - 1.0).astype(np.float32)
+    scaled: NDArray[np.float64] = 2.0 * coordinates(grid) / span - 1.0
+    return scaled.astype(np.float32)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from biomarl_tune.colony.lattice import Grid, move_table
-
 
 def deposit(
     cells: NDArray[np.int64],  # [E, N]
@@ -35,19 +33,23 @@ def evaporate(
     field += laid
 
 
-def diffusion_matrix(grid: Grid, share: float) -> NDArray[np.float32]:  # [C, C]
-    """Return the matrix that spreads a share of each cell evenly over its face neighbours.
+def diffuse(
+    field: NDArray[np.float32],  # [E, C]
+    moves: NDArray[np.int64],  # [C, 7]
+    *,
+    share: float,
+) -> None:
+    """Spread a share of each cell evenly over its six face neighbours, in place.
 
     What would leave through a wall stays in the cell, so that the sum is kept.
     """
-    table = move_table(grid)
-    cells = table.shape[0]
-    matrix = np.eye(cells, dtype=np.float32) * np.float32(1.0 - share)
-    for move in range(1, table.shape[1]):
-        np.add.at(matrix, (np.arange(cells), table[:, move]), np.float32(share / 6.0))
-    return matrix
+    arriving = field[:, moves[:, 1:]].mean(axis=2)
+    field *= np.float32(1.0 - share)
+    field += np.float32(share) * arriving
 
 
 def scent(field: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what agents smell: ``log(1 + phi) / 3``, same shape as the field."""
-    return np.log1p(field) / np.float32(3.0)
+    smell: NDArray[np.float32] = np.log1p(field)
+    smell /= np.float32(3.0)
+    return smell

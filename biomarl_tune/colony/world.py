@@ -62,13 +62,10 @@ class Colony:
         self._position = lattice.scaled_coordinates(env.grid_size)
         self._far = lattice.far_cells(env.grid_size)
         self._near = lattice.neighbour_lists(env.grid_size, env.communication_range)
-        self._spread = (
-            pheromone.diffusion_matrix(env.grid_size, env.pheromone_diffusion)
-            if env.pheromone_diffusion
-            else None
-        )
         self._offset = (env.num_cells * np.arange(self.worlds))[:, None]  # [E, 1]
         self.state = self._blank_state()
+        for world, generator in enumerate(self.generators):  # as an episode before would leave it
+            self.state.food_cell[world] = generator.choice(self._far, size=env.food_patches)
         self.reset(np.arange(self.worlds))
 
     def _blank_state(self) -> ColonyState:
@@ -78,7 +75,7 @@ class Colony:
             cell=np.zeros((worlds, agents), dtype=np.int64),
             carrying=np.zeros((worlds, agents), dtype=np.bool_),
             pheromone=np.zeros((worlds, self.env.num_cells), dtype=np.float32),
-            food_cell=np.full((worlds, patches), -1, dtype=np.int64),
+            food_cell=np.zeros((worlds, patches), dtype=np.int64),
             food_units=np.zeros((worlds, patches), dtype=np.int64),
             step=np.zeros(worlds, dtype=np.int64),
             draws=np.zeros((worlds, _DRAWS), dtype=np.int64),
@@ -93,7 +90,6 @@ class Colony:
         state.carrying[worlds] = False
         state.pheromone[worlds] = 0.0
         state.step[worlds] = 0
-        state.food_cell[worlds] = -1
         breakthrough.forget(state.history, worlds)
         for patch in range(self.env.food_patches):
             self._place_food(worlds, patch)
@@ -117,8 +113,8 @@ class Colony:
             visit=env.visit_deposit,
         )
         pheromone.evaporate(state.pheromone, laid, decay=env.pheromone_decay)
-        if self._spread is not None:
-            state.pheromone[:] = state.pheromone @ self._spread
+        if env.pheromone_diffusion:
+            pheromone.diffuse(state.pheromone, self._moves, share=env.pheromone_diffusion)
         reward = total_reward(picked, delivered, env)
         size = breakthrough.detect(state.history, reward, threshold=env.breakthrough_threshold)
         state.step[:] += 1
@@ -145,7 +141,10 @@ class Colony:
         padded[:, :-1] = count.reshape(self.worlds, cells)
         in_range = padded[:, self._near].sum(axis=2)  # [E, C]
         others = np.float32(max(self.env.num_agents - 1, 1))
-        return (in_range.ravel()[self.state.cell + self._offset] - 1.0) / others
+        crowd: NDArray[np.float32] = in_range.ravel()[self.state.cell + self._offset]
+        crowd -= np.float32(1.0)
+        crowd /= others
+        return crowd
 
     def _load(self) -> NDArray[np.bool_]:
         """Load empty agents that stand on food, the lowest numbers first; replace used-up food."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import time
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
+from torch import Tensor
 
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
@@ -15,6 +17,8 @@ from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.sampling import Sampler
 from biomarl_tune.ppo.update import update
 from biomarl_tune.scalars import SCALARS
+
+_STATE = "local.pkl"
 
 
 def new_policy(experiment: Experiment) -> BioPolicy:
@@ -25,7 +29,7 @@ def new_policy(experiment: Experiment) -> BioPolicy:
 
 
 def new_optimizer(policy: BioPolicy, experiment: Experiment) -> torch.optim.Optimizer:
-    """Return Adam over the brain's parameters, fused where torch can."""
+    """Return Adam over the brain's parameters."""
     return torch.optim.Adam(policy.parameters(), lr=experiment.ppo.learning_rate, eps=1e-5)
 
 
@@ -90,19 +94,29 @@ class LocalTrainer:
         }
         return finite({name: scalars[name] for name in SCALARS})
 
-    def get_state(self) -> dict[str, Any]:
-        """Return all that training depends on from here, the weights included."""
-        return {
-            "weights": self.policy.state_dict(),
+    def weights(self) -> dict[str, Tensor]:
+        """Return the brain's weights."""
+        return self.policy.state_dict()
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of this process so far."""
+        return time.process_time()
+
+    def write_state(self, folder: Path) -> None:
+        """Write all that training depends on from here, for a checkpoint of this very run."""
+        state = {
+            "policy": self.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.get_state(),
             "shuffle": self.shuffle.bit_generator.state,
             "agent_steps": self.agent_steps,
         }
+        (folder / _STATE).write_bytes(pickle.dumps(state))
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue where ``get_state`` was called."""
-        self.policy.load_state_dict(state["weights"])
+    def read_state(self, folder: Path) -> None:
+        """Continue where ``write_state`` was called."""
+        state = pickle.loads((folder / _STATE).read_bytes())  # noqa: S301 - of this very run
+        self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.sampler.set_state(state["sampler"])
         self.shuffle.bit_generator.state = state["shuffle"]

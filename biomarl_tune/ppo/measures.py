@@ -22,8 +22,7 @@ class Measures:
     deliveries: float = 0.0
     pheromone: float = 0.0  # sum over world steps of the mean over cells
     coverage: float = 0.0  # sum over world steps of the share of cells with a trail
-    memory_norm: float = 0.0  # sum over the agents counted in `memories`
-    memories: float = 0.0
+    memory_norm: float = 0.0  # sum over agent steps, each after its write
     message_norm: float = 0.0  # sum over agent steps
     alike: float = 0.0  # pairs in one cell with like loads that chose the same move
     pairs: float = 0.0
@@ -70,7 +69,7 @@ class Measures:
             else self.deliveries * rate,
             "pheromone_strength": self.pheromone / steps,
             "trail_coverage": self.coverage / steps,
-            "plasticity_norm": self.memory_norm / max(self.memories, 1.0),
+            "plasticity_norm": self.memory_norm / max(self.agent_steps, 1.0),
             "message_norm": self.message_norm / max(self.agent_steps, 1.0),
             "coordination": self.alike / max(self.pairs, 1.0),
             "breakthrough_frequency": 1000.0 * self.breakthroughs / max(self.agent_steps, 1.0),

@@ -20,7 +20,7 @@ from biomarl_tune.colony.world import Colony, Transition
 from biomarl_tune.experiment import EnvSettings
 from biomarl_tune.ppo.losses import log_probabilities
 
-_WORLD_STREAM, _ACTION_STREAM = 0, 1
+_WORLD_STREAM, _ACTION_STREAM = 1, 2  # not 0: a seed (s, i, 0) is the same as (s, i) to numpy
 
 
 class Step(NamedTuple):

@@ -40,14 +40,16 @@ class _Trajectory:
     @classmethod
     def empty(cls, steps: int, worlds: int, agents: int) -> _Trajectory:
         shape = (steps, worlds, agents)
-        flags = [torch.empty(steps, worlds, dtype=torch.bool) for _ in range(2)]
-        floats = [torch.empty(shape) for _ in range(4)]
         return cls(
-            torch.empty(*shape, NUM_COLUMNS),
-            *flags,
-            torch.empty(shape, dtype=torch.int64),
-            *floats,
-            torch.empty(shape, dtype=torch.bool),
+            obs=torch.empty(*shape, NUM_COLUMNS),
+            first=torch.empty(shape[:2], dtype=torch.bool),
+            last=torch.empty(shape[:2], dtype=torch.bool),
+            actions=torch.empty(shape, dtype=torch.int64),
+            logp=torch.empty(shape),
+            value=torch.empty(shape),
+            next_value=torch.empty(shape),
+            reward=torch.empty(shape),
+            event=torch.empty(shape, dtype=torch.bool),
         )
 
     def record(self, t: int, step: Step) -> None:
@@ -148,9 +150,8 @@ class Sampler:
                 self._count_episodes(measures, ended)
                 acting.begin_episodes(ended)
         going = np.flatnonzero(~acting.fresh)
-        trajectory.next_value[-1, going] = acting.values(going)
-        measures.memory_norm = float(acting.memory.flatten(2).norm(dim=2).sum())
-        measures.memories = float(acting.memory.shape[0] * acting.memory.shape[1])
+        if going.size:
+            trajectory.next_value[-1, going] = acting.values(going)
         return trajectory.batch(memory, ppo), measures
 
     def _measure(self, measures: Measures, step: Step) -> None:
@@ -163,6 +164,9 @@ class Sampler:
         measures.pheromone += float(state.pheromone.mean(axis=1).sum())
         measures.coverage += float((state.pheromone > trail).mean(axis=1).sum())
         measures.breakthroughs += float((transition.breakthrough[:, :-1] > 0).sum())
+        if step.output.memory is not None:
+            norms = torch.linalg.vector_norm(step.output.memory, dim=(2, 3))
+            measures.memory_norm += float(norms.sum())
         if step.output.message is not None:
             measures.message_norm += float(step.output.message.norm(dim=-1).sum())
         self._return += transition.reward.sum(axis=1)

@@ -15,12 +15,13 @@ from biomarl_tune.ppo.losses import Batch, losses
 
 def normalised(advantages: Tensor) -> Tensor:
     """Return the advantages of a batch with mean 0 and standard deviation 1."""
-    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    return (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
 
 
 def explained_variance(value: Tensor, target: Tensor) -> float:
     """Return the share of the variance of the targets that the values explain, at most 1."""
-    return float(1.0 - (target - value).var() / target.var().clamp(min=1e-8))
+    unexplained = (target - value).var(correction=0)
+    return float(1.0 - unexplained / target.var(correction=0).clamp(min=1e-8))
 
 
 def minibatches(

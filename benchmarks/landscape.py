@@ -1,0 +1,103 @@
+"""What the searched settings do: held-out return against each of them, over several seeds.
+
+Every point is trained by the local engine with the same budget of agent steps and replayed on the
+same held-out seeds. Prints a table; ``--json FILE`` writes the same as JSON.
+
+    python benchmarks/landscape.py --short
+    python benchmarks/landscape.py --seeds 5 --iterations 40 --json landscape.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+POINTS: dict[str, list[Any]] = {
+    "env.pheromone_decay": [0.0, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99],
+    "model.neural_plasticity_rate": [0.0, 0.01, 0.05, 0.2, 0.5],
+    "model.hidden_dim": [16, 64, 256],
+    "ppo.num_env_runners": [0, 1],
+}
+SHORT = {"env.pheromone_decay": [0.5, 0.95]}
+FIXED = {"env.pheromone_decay": 0.6, "model.hidden_dim": 64, "ppo.learning_rate": 1e-3}
+
+
+def main() -> None:
+    """Train and replay every point, then print what was found."""
+    arguments = _arguments()
+    points = SHORT if arguments.short else POINTS
+    points = {k: v for k, v in points.items() if not arguments.only or k in arguments.only}
+    seeds = 1 if arguments.short else arguments.seeds
+    iterations = 5 if arguments.short else arguments.iterations
+    fixed = FIXED | {k: json.loads(v) for k, v in (pair.split("=") for pair in arguments.set)}
+    jobs = [
+        (name, value, seed, iterations, fixed)
+        for seed in range(seeds)
+        for name, values in points.items()
+        for value in values
+    ]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    rows = []
+    with ProcessPoolExecutor(arguments.processes, mp_context=context) as pool:
+        for row in pool.map(_train_and_replay, *zip(*jobs, strict=True)):
+            rows.append(row)
+            print(
+                f"{row['setting']:30} {row['value']!s:>6}  seed {row['seed']}  "
+                f"return {row['return']:7.1f}  deliveries {row['deliveries']:7.1f}",
+                flush=True,
+            )
+    for name, values in points.items():
+        for value in values:
+            found = [r["return"] for r in rows if r["setting"] == name and r["value"] == value]
+            mean = sum(found) / len(found)
+            print(f"{name:30} {value!s:>6}  mean {mean:7.1f}  {min(found):7.1f}..{max(found):.1f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, "ratios": {}}, indent=1))
+
+
+def _train_and_replay(
+    name: str, value: float, seed: int, iterations: int, fixed: dict[str, Any]
+) -> dict[str, Any]:
+    import torch
+
+    from biomarl_tune.experiment import Experiment
+    from biomarl_tune.ppo.episodes import play
+    from biomarl_tune.ppo.local import LocalTrainer
+
+    torch.set_num_threads(1)
+    experiment = Experiment().with_settings({**fixed, "seed": seed, name: value})
+    trainer = LocalTrainer(experiment)
+    for _ in range(iterations):
+        trainer.train_iteration()
+    held_out = [(2**31 + episode,) for episode in range(20)]
+    episodes = play(experiment.env, trainer.policy, held_out)
+    return {
+        "setting": name,
+        "value": value,
+        "seed": seed,
+        "return": float(episodes.returns.mean()),
+        "deliveries": float(episodes.deliveries.mean()),
+        "agent_steps": trainer.agent_steps,
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--only", action="append", help="a setting; may be repeated")
+    parser.add_argument("--set", action="append", default=[], help="name=value, for every point")
+    parser.add_argument("--short", action="store_true", help="two points, five iterations")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

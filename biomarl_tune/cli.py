@@ -1,0 +1,195 @@
+"""The command line: a few lines a command; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from biomarl_tune.errors import BiomarlError
+
+app = typer.Typer(
+    name="biomarl-tune",
+    help="Find good settings for a bio-inspired multi-agent learner, and prove that they are good.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Engine = Annotated[str, typer.Option("--engine", help="auto, ray or local (no Ray).")]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run, e.g. results/pheromone.")]
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print("biomarl-tune", version("biomarl-tune"))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    *,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show warnings and progress in detail.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
+    ] = False,
+) -> None:
+    """Search, verify and look at settings of a bio-inspired multi-agent learner."""
+    del version
+    import logging
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A search space in YAML.")],
+    results: Results = Path("results"),
+    name: Annotated[str, typer.Option(help="Name of the run; the spec's own by default.")] = "",
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Take the next free name where there is such a run.")
+    ] = False,
+    engine: Engine = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of the search; the spec's own by default.")]
+    = None,
+) -> None:
+    """Run a search to its verdict.
+
+    Example: biomarl-tune run search_spaces/pheromone.yaml
+    """
+    from biomarl_tune.run import Search
+
+    Search.load(spec, name=name or None, seed=seed).run(results, fresh=fresh, engine=engine)
+
+
+@app.command()
+def resume(run_dir: RunDir, engine: Engine = "auto") -> None:
+    """Go on with a search that was stopped.
+
+    Example: biomarl-tune resume results/pheromone
+    """
+    from biomarl_tune.run import resume_run
+
+    resume_run(run_dir, engine=engine)
+
+
+@app.command()
+def evaluate(
+    run_dir: RunDir,
+    top: Annotated[int | None, typer.Option(help="Trials replayed; as in the spec.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Held-out seeds; as in the spec.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Episodes a seed; as in the spec.")] = None,
+    *,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Take the likeliest moves.")] = False,
+    json: Json = False,
+) -> None:
+    """Replay the best trials, the defaults and a random policy on held-out seeds.
+
+    Example: biomarl-tune evaluate results/pheromone --top 3 --seeds 20
+    """
+    from biomarl_tune.listing import print_evaluation
+
+    print_evaluation(run_dir, top, seeds, episodes, greedy=greedy, as_json=json)
+
+
+@app.command()
+def trials(
+    run_dir: RunDir,
+    sort: Annotated[str, typer.Option(help="Column to sort by; prefix - for descending.")] = "",
+    state: Annotated[str, typer.Option(help="Only trials of this state, e.g. COMPLETE.")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """List a run's trials, the best first.
+
+    Example: biomarl-tune trials results/pheromone --state COMPLETE
+    """
+    from biomarl_tune.listing import print_trials
+
+    print_trials(run_dir, sort=sort, state=state, as_json=json)
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="[EXPERIMENT]", help="Settings in YAML.")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations to train.")] = 50,
+    engine: Engine = "local",
+    results: Results = Path("results"),
+    name: Annotated[str, typer.Option(help="Name of the folder under results.")] = "train",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE over the file; repeatable.")
+    ] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Train one experiment, without a search.
+
+    Example: biomarl-tune train --iterations 20 --set env.pheromone_decay=0.6
+    """
+    from biomarl_tune.training import train_command
+
+    train_command(
+        experiment,
+        iterations=iterations,
+        engine=engine,
+        directory=results / name,
+        assignments=setting or [],
+        as_json=json,
+    )
+
+
+@app.command()
+def template(
+    profile: Annotated[
+        str, typer.Option(help="default (ours) or original (the original system's values).")
+    ] = "default",
+) -> None:
+    """Print every setting with its value, meaning, unit and range, as YAML for `train`.
+
+    Example: biomarl-tune template --profile original > experiment.yaml
+    """
+    from biomarl_tune.template import render
+
+    print(render(profile), end="")
+
+
+@app.command()
+def check(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A search space in YAML.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Check a search space without running it.
+
+    Example: biomarl-tune check search_spaces/pheromone.yaml
+    """
+    from biomarl_tune.listing import print_check
+
+    print_check(spec, as_json=json)
+
+
+def main() -> Any:
+    """Run the program; the exit code tells how it ended (0, 2, 3, 4, 5, 130 or 143)."""
+    try:
+        app()
+    except BiomarlError as error:
+        print(f"biomarl-tune: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Signals: once asks the search to stop with checkpoints written, twice stops it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+GRACE_SECONDS = 12  # for the trials to write their checkpoints
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopNow(BaseException):  # noqa: N818 - like KeyboardInterrupt, no error to be handled
+    """Raised in the main thread where it stands, when there is no more time."""
+
+
+class Interruption:
+    """Listen to SIGINT, SIGTERM and SIGHUP while a search runs.
+
+    Outside the main thread nothing can be listened to, and nothing is.
+
+    Args:
+        ask: called at the first signal.
+    """
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._before: dict[int, Any] = {}
+        self.signal: int | None = None  # the first that came
+
+    def __enter__(self) -> Interruption:
+        """Begin to listen; to be called again after something else took the signals over."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (*_STOPPING, signal.SIGALRM):
+                before = signal.signal(number, self._handle)
+                self._before.setdefault(number, before)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Listen no more; a stop in a hurry ends here, as a stop in peace does."""
+        if self._before:
+            signal.alarm(0)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+        return kind is StopNow
+
+    @property
+    def exit_signal(self) -> int:
+        """The signal that the exit code speaks of: SIGINT, or SIGTERM for the others."""
+        return signal.SIGINT if self.signal == signal.SIGINT else signal.SIGTERM
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.signal is not None:
+            raise StopNow
+        self.signal = number
+        signal.alarm(GRACE_SECONDS)
+        self._ask()

@@ -1,0 +1,253 @@
+"""The algorithm: RLlib's PPO with whole colonies as its unit, and a trial for Ray Tune."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.rllib.algorithms.ppo.ppo import PPO
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
+from ray.rllib.utils.metrics import LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune import Trainable
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.result import TRAINING_ITERATION
+from torch import Tensor
+
+from biomarl_tune.errors import TrialError
+from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.local import finite, resident_mb
+from biomarl_tune.ppo.trial import TrialRun
+from biomarl_tune.rllib.config import ExperimentConfig, parsed_experiment
+from biomarl_tune.rllib.sampler import (
+    Sample,
+    far_samples,
+    far_states,
+    hand_out_worlds,
+    merged,
+    set_far_states,
+    share_of_worlds,
+)
+from biomarl_tune.scalars import SCALARS
+
+logger = logging.getLogger(__name__)
+
+_AGENT_STEPS, _REMOTE_RUNNERS = "agent_steps", "remote_env_runners"
+_PATIENCE, _PAUSE = 30.0, 0.2  # seconds to wait for env runners when all are lost
+
+
+class BioPPOConfig(ExperimentConfig):
+    """The configuration that builds a ``BioPPO``.
+
+    Example:
+        >>> from biomarl_tune.experiment import Experiment
+        >>> config = BioPPOConfig.from_experiment(Experiment())
+        >>> config.lr
+        0.0003
+    """
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class or BioPPO)
+
+
+class BioPPO(PPO):
+    """Train an experiment's colonies.
+
+    Tune takes this class with a plain dict of ``experiment`` and ``trial`` as its config, and
+    reuses its process for one trial after the other. Without Tune:
+
+        BioPPOConfig.from_experiment(Experiment()).build_algo().train()
+    """
+
+    config: BioPPOConfig
+    learner_group: Any
+
+    @classmethod
+    def get_default_config(cls) -> BioPPOConfig:
+        """Return the configuration of the default experiment."""
+        return BioPPOConfig(algo_class=cls)
+
+    @classmethod
+    def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory:
+        """Return one CPU for the trial's process and one for each env runner."""
+        runners = parsed_experiment(config["experiment"]).ppo.num_env_runners
+        return PlacementGroupFactory([{"CPU": 1}] * (1 + runners))
+
+    def setup(self, config: BioPPOConfig) -> None:
+        """Build everything; continue from the trial's newest checkpoint where there is one."""
+        super().setup(config)
+        self._begin_trial()
+
+    def reset_config(self, new_config: Mapping[str, Any]) -> bool:
+        """Begin another trial in this warm process; env runners are kept where as many are used.
+
+        Raises:
+            InputError: a setting that does not exist, or a value that it does not take.
+        """
+        config = self.get_default_config().update_from_dict(new_config)
+        config.validate()
+        config.freeze()
+        self.config = config
+        self.metrics.reset()
+        if self._runners_are_up():
+            self.learner_group.shutdown()
+            self.learner_group = config.build_learner_group()
+            self._begin_trial()
+        else:
+            self.cleanup()
+            self.setup(config)
+        return True
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings."""
+        return self.config.experiment
+
+    @property
+    def _runners(self) -> int:
+        return self.experiment.ppo.num_env_runners
+
+    def _runners_are_up(self) -> bool:
+        group = self.env_runner_group
+        if group.num_remote_env_runners() != self._runners:
+            return False
+        self.restore_env_runners(group)
+        return bool(group.num_healthy_remote_env_runners() == self._runners)
+
+    def _begin_trial(self) -> None:
+        """Give every runner its worlds, then go on from the trial's newest checkpoint, if any."""
+        self._iterations = 0
+        self._agent_steps = 0
+        self._far_cpu_seconds = 0.0  # of env runners in processes of their own
+        learners = self.learner_group.foreach_learner(lambda learner: learner.module)
+        module = next(iter(learners)).get()[DEFAULT_MODULE_ID]
+        worlds = share_of_worlds(self.experiment, 0, self._runners)
+        self.env_runner.reconfigure(self.experiment, worlds, module)
+        if self._runners:
+            hand_out_worlds(self.env_runner_group, self.experiment)
+        trial = self.config.trial
+        self._run = None if trial is None else TrialRun(trial, self)
+
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """Give lost env runners that Ray has started again their worlds, from the beginning."""
+        restored: list[int] = env_runner_group.probe_unhealthy_env_runners()
+        if restored:
+            logger.warning("env runners %s were lost and started again", restored)
+            hand_out_worlds(env_runner_group, self.experiment, restored)
+        return restored
+
+    def step(self) -> dict[str, Any]:
+        """Run one iteration and return its report: the named scalars and ``iteration``.
+
+        As a trial of a search, the report is that of ``TrialRun.step``, failures included.
+
+        Raises:
+            TrialError: outside of a search, see ``train_iteration``.
+        """
+        report = self.train_iteration() if self._run is None else self._run.step()
+        return {"iteration": self._iterations, **report, TRAINING_ITERATION: self._iterations}
+
+    def train_iteration(self) -> dict[str, Any]:
+        """Sample one batch, learn from it and return the scalars of the report.
+
+        Raises:
+            TrialError: a scalar is not finite, a world failed, or no env runner is left.
+        """
+        self.training_step()
+        self._iterations += 1
+        return self._scalars
+
+    def training_step(self) -> None:
+        """Sample one batch and learn from it.
+
+        Raises:
+            TrialError: see ``train_iteration``.
+        """
+        begin = time.perf_counter()
+        batch, measures = merged(self._samples())
+        sampled = time.perf_counter()
+        self._agent_steps += int(measures.agent_steps)
+        results = self.learner_group.update(
+            batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._agent_steps}
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        learned = self.metrics.compile()[LEARNER_RESULTS][DEFAULT_MODULE_ID]
+        end = time.perf_counter()
+        scalars = {
+            **measures.scalars(self.experiment.env.max_episode_steps),
+            **learned,
+            "agent_steps": float(self._agent_steps),
+            "agent_steps_per_second": measures.agent_steps / (end - begin),
+            "sample_seconds": sampled - begin,
+            "learn_seconds": end - sampled,
+            "rss_mb": resident_mb(),
+        }
+        self._scalars = finite({name: float(scalars[name]) for name in SCALARS})
+
+    def _samples(self) -> list[Sample]:
+        """Let every runner sample; worlds of a runner that is lost meanwhile are left out."""
+        if not self._runners:
+            return [self.env_runner.sample()]
+        weights = ray.put(self.get_module().get_state())
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            self.restore_env_runners(self.env_runner_group)
+            found = far_samples(self.env_runner_group, weights)
+            if found:
+                self._far_cpu_seconds += sum(sample.cpu_seconds for sample in found)
+                return found
+            time.sleep(_PAUSE)
+        msg = f"none of {self._runners} env runners came back within {_PATIENCE:g} seconds"
+        raise TrialError(msg)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the brain's weights."""
+        state: dict[str, Tensor] = self.get_module().policy.state_dict()
+        return state
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of this process and its env runners so far."""
+        return time.process_time() + self._far_cpu_seconds
+
+    def write_state(self, folder: Path) -> None:
+        """Write RLlib's checkpoint of all that training depends on from here."""
+        self.save_to_path(folder)
+
+    def read_state(self, folder: Path) -> None:
+        """Continue where ``write_state`` was called."""
+        self.restore_from_path(folder)
+
+    def get_state(
+        self, components: Any = None, *, not_components: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return RLlib's state, our counter and the state of every env runner."""
+        state: dict[str, Any] = super().get_state(
+            components, not_components=not_components, **kwargs
+        )
+        state[TRAINING_ITERATION] = self._iterations
+        state[_AGENT_STEPS] = self._agent_steps
+        if self._runners and self._check_component(_REMOTE_RUNNERS, components, not_components):
+            state[_REMOTE_RUNNERS] = far_states(self.env_runner_group)
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue where ``get_state`` was called."""
+        super().set_state(state)
+        self._iterations = state.get(TRAINING_ITERATION, self._iterations)
+        self._agent_steps = state.get(_AGENT_STEPS, self._agent_steps)
+        if _REMOTE_RUNNERS in state:
+            set_far_states(self.env_runner_group, state[_REMOTE_RUNNERS])
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what builds an algorithm like this one, outside of its search."""
+        return ({**self.config.get_state(), "trial": None},), {}
+
+    def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return what Tune adds to each report, without the whole configuration."""
+        filled: dict[str, Any] = Trainable.get_auto_filled_metrics(self, *args, **kwargs)
+        filled.pop("config", None)
+        return filled

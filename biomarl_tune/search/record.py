@@ -1,0 +1,173 @@
+"""The database of a study, in the words of this package; each write is committed on return."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from biomarl_tune.errors import UnsafeError
+from biomarl_tune.search import database, reports
+from biomarl_tune.search.proposals import DIRECTIONS
+from biomarl_tune.search.space import plain
+from biomarl_tune.search.trial import Report, State, Trial
+
+_STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "WAITING",
+    TrialState.RUNNING: "RUNNING",
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.FAIL: "FAILED",
+}
+_OPTUNA_STATES = {state: optuna_state for optuna_state, state in _STATES.items()}
+
+
+class Record:
+    """An open database that holds one Optuna study and the reports of its trials.
+
+    Every method raises StorageError when the database is locked or the disk fails, and
+    UnsafeError when the file is damaged.
+    """
+
+    def __init__(self, storage: RDBStorage, path: Path) -> None:
+        self._storage = storage
+        self._path = path
+        self._open = True
+        with self._guarded():
+            studies = storage.get_all_studies()
+        if len(studies) != 1:
+            msg = f"{path}: holds {len(studies)} studies instead of one; restore it from a copy"
+            raise UnsafeError(msg)
+        self._study = studies[0]._study_id  # noqa: SLF001 - Optuna's storages speak in ids
+        self.attributes: dict[str, Any] = studies[0].user_attrs
+        self._ids: dict[int, int] = {}  # Optuna's id of a trial by its number
+
+    @classmethod
+    def create(
+        cls, path: Path, name: str, modes: Sequence[str], attributes: dict[str, Any]
+    ) -> None:
+        """Write the database of a new study; the caller syncs the file."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with database.guarded(path):
+            storage = database.create_database(path)
+            study = storage.create_new_study([DIRECTIONS[mode] for mode in modes], name)
+            for key, value in attributes.items():
+                storage.set_study_user_attr(study, key, value)
+            _disconnect(storage)
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool) -> Record:
+        """Open a database; a writer checks its integrity first."""
+        storage = database.open_database(path, read_only=read_only)
+        try:
+            if not read_only:
+                database.check_integrity(storage, path)
+            return cls(storage, path)
+        except BaseException:
+            _disconnect(storage)
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._open = False
+        _disconnect(self._storage)
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Write an attribute of the study."""
+        with self._guarded():
+            self._storage.set_study_user_attr(self._study, name, value)
+
+    def trials(self) -> dict[int, Trial]:
+        """Return all trials by number, each with its newest report of seed 0."""
+        last = {report.number: report for report in self.reports() if report.seed == 0}
+        with self._guarded():
+            frozen = self._storage.get_all_trials(self._study, deepcopy=False)
+        self._ids = {trial.number: trial._trial_id for trial in frozen}  # noqa: SLF001
+        return {trial.number: _trial(trial, last.get(trial.number)) for trial in frozen}
+
+    def reports(self) -> list[Report]:
+        """Return all reports in the order of recording."""
+        with self._guarded():
+            return reports.read_reports(self._storage.engine)
+
+    def add(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> None:
+        """Add a trial that begins now; `distributions` names the settings Optuna is told."""
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={name: plain(trial.settings[name]) for name in distributions},
+            distributions=dict(distributions),
+            user_attrs={"settings": trial.settings, "start": trial.start, "why": trial.why},
+            system_attrs=trial.system,
+        )
+        with self._guarded():
+            self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
+
+    def set_state(self, number: int, state: State) -> None:
+        """Let a trial wait or run."""
+        with self._guarded():
+            self._storage.set_trial_state_values(self._ids[number], _OPTUNA_STATES[state])
+
+    def end(self, trial: Trial, values: tuple[float, ...] | None) -> None:
+        """Write a trial's end: its attributes, then its state and values.
+
+        A process that dies in between leaves the trial running; its attributes are written again.
+        """
+        with self._guarded():
+            for name, value in _end_attributes(trial).items():
+                self._storage.set_trial_user_attr(self._ids[trial.number], name, value)
+            state = _OPTUNA_STATES[trial.state]
+            self._storage.set_trial_state_values(self._ids[trial.number], state, values)
+
+    def insert(self, report: Report, value: float) -> int:
+        """Write a report in the place of those from its iteration on; return its sequence."""
+        with self._guarded():
+            trial_id = self._ids[report.number]
+            return reports.insert_report(self._storage.engine, report, trial_id, value)
+
+    def delete_from(self, number: int, seed: int, first: int) -> None:
+        """Delete a trial's reports from an iteration on."""
+        with self._guarded():
+            trial_id = self._ids[number]
+            reports.delete_reports(self._storage.engine, number, seed, trial_id, first=first)
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        assert self._open, "a closed record holds no lock any more"
+        with database.guarded(self._path):
+            yield
+
+
+def _trial(frozen: FrozenTrial, last: Report | None) -> Trial:
+    attributes = frozen.user_attrs
+    return Trial(
+        number=frozen.number,
+        state=_STATES[frozen.state],
+        settings=attributes["settings"],
+        start=attributes["start"],
+        why=attributes["why"],
+        last=last,
+        stopped_because=attributes.get("stopped_because", "") if frozen.state.is_finished() else "",
+        error=attributes.get("error", "") if frozen.state.is_finished() else "",
+        system=frozen.system_attrs,
+    )
+
+
+def _end_attributes(trial: Trial) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"stopped_because": trial.stopped_because}
+    if trial.error:
+        attributes["error"] = trial.error
+    if trial.last:
+        names = ("iteration", "seconds", "cpu_seconds", "checkpoint", "checkpoint_sha256")
+        attributes.update({name: getattr(trial.last, name) for name in names})
+    return attributes
+
+
+def _disconnect(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()

@@ -1,0 +1,95 @@
+"""Our table of reports, beside Optuna's tables in the same database."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages._rdb.models import TrialIntermediateValueModel
+
+from biomarl_tune.search.trial import Report
+
+REPORTS = sa.Table(
+    "reports",
+    sa.MetaData(),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("iteration", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    sa.Column("checkpoint", sa.Text, nullable=False),
+    sa.Column("checkpoint_sha256", sa.Text, nullable=False),
+    sa.Column("scalars", sa.Text, nullable=False),  # JSON; null stands for not finite
+    sa.UniqueConstraint("number", "seed", "iteration"),
+    sqlite_autoincrement=True,  # a sequence number is never given out again
+)
+
+_VALUES = TrialIntermediateValueModel.__table__
+_FINITE = TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+
+
+def insert_report(engine: sa.Engine, report: Report, trial_id: int, value: float) -> int:
+    """Record a report and, for seed 0, its objective as Optuna's intermediate value, at once.
+
+    What was recorded for this iteration and later ones of the same trial and seed is replaced.
+
+    Args:
+        engine: of the database.
+        report: its sequence is not looked at.
+        trial_id: Optuna's own number of the trial.
+        value: the objective, finite.
+
+    Returns:
+        The report's sequence number.
+    """
+    row = asdict(report)
+    del row["sequence"]
+    row["scalars"] = json.dumps(
+        {name: number if math.isfinite(number) else None for name, number in report.scalars.items()}
+    )
+    step = {"trial_id": trial_id, "step": report.iteration}
+    stored = {"intermediate_value": value, "intermediate_value_type": _FINITE}
+    with engine.begin() as connection:
+        _delete(connection, report.number, report.seed, trial_id, report.iteration)
+        result = connection.execute(sa.insert(REPORTS).values(**row))
+        if report.seed == 0:
+            connection.execute(sa.insert(_VALUES).values(**step, **stored))
+    (sequence,) = result.inserted_primary_key or (0,)
+    return int(sequence)
+
+
+def delete_reports(engine: sa.Engine, number: int, seed: int, trial_id: int, *, first: int) -> None:
+    """Delete the reports of a trial and seed from an iteration on."""
+    with engine.begin() as connection:
+        _delete(connection, number, seed, trial_id, first)
+
+
+def read_reports(engine: sa.Engine) -> list[Report]:
+    """Return all reports in the order in which they were recorded."""
+    query = sa.select(REPORTS).order_by(REPORTS.c.sequence)
+    with engine.connect() as connection:
+        return [_report(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _delete(connection: sa.Connection, number: int, seed: int, trial_id: int, first: int) -> None:
+    connection.execute(
+        sa.delete(REPORTS).where(
+            REPORTS.c.number == number, REPORTS.c.seed == seed, REPORTS.c.iteration >= first
+        )
+    )
+    if seed == 0:
+        connection.execute(
+            sa.delete(_VALUES).where(_VALUES.c.trial_id == trial_id, _VALUES.c.step >= first)
+        )
+
+
+def _report(row: dict[str, Any]) -> Report:
+    scalars = {
+        name: math.nan if number is None else float(number)
+        for name, number in json.loads(row.pop("scalars")).items()
+    }
+    return Report(**row, scalars=scalars)

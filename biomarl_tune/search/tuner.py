@@ -1,0 +1,91 @@
+"""The Ray engine: a Tune ``Tuner`` that runs the trials of a search."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import ray
+from ray import tune
+
+from biomarl_tune.errors import EngineError
+from biomarl_tune.rllib.algorithm import BioPPO
+from biomarl_tune.search.conductor import Conductor
+from biomarl_tune.search.schedulers import StudyScheduler
+from biomarl_tune.search.searcher import StudySearcher
+
+MAX_FAILURES = 3  # of a trial's process, each continued from its last checkpoint
+
+_SWITCHES = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # TensorBoard and tables are written from the record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the search's
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is read back from Tune's snapshots
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "OMP_NUM_THREADS": "1",  # one thread a trial, trials side by side
+}
+
+
+@contextlib.contextmanager
+def ray_started(cpus: int, address: str | None = None) -> Iterator[None]:
+    """Start Ray, or join a cluster, and leave nothing behind.
+
+    Args:
+        cpus: of this machine that trials may use.
+        address: of a running cluster; by default Ray is started here.
+
+    Raises:
+        EngineError: Ray cannot start.
+    """
+    for name, value in _SWITCHES.items():
+        os.environ.setdefault(name, value)
+    here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.WARNING, **here
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        msg = f"Ray cannot start: {reason}; try --engine local"
+        raise EngineError(msg) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def fit(conductor: Conductor, concurrency: int, attempt: Path) -> None:
+    """Run what is left of a search.
+
+    Args:
+        conductor: of the search.
+        concurrency: trials under way at a time.
+        attempt: the folder for Tune's own files; nothing is read back from it.
+    """
+    study = conductor.study
+    done = sum(trial.finished for trial in study.trials())
+    tuner = tune.Tuner(
+        BioPPO,
+        tune_config=tune.TuneConfig(
+            search_alg=StudySearcher(conductor),
+            scheduler=StudyScheduler(conductor),
+            num_samples=study.spec.search.trials - done,
+            max_concurrent_trials=concurrency,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=attempt.name,
+            storage_path=str(attempt.parent.absolute()),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+        ),
+    )
+    tuner.fit()
+
