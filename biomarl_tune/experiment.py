@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic import (
@@ -278,6 +279,7 @@ def canonical_name(name: str) -> str:
     raise InputError(msg)
 
 
+@cache
 def setting_fields() -> dict[str, Any]:
     """Return pydantic's field of every setting under its dotted name."""
     groups: dict[str, type[Settings]] = {

@@ -40,11 +40,12 @@ class PheromoneAttention(nn.Module):
         """
         keys = self.keys / self.keys.shape[1] ** 0.5
         projected = torch.addmm(
-            self.query.bias @ keys.T, rest, self.query.weight.T @ keys.T
-        )  # [B, 8]
-        logits = torch.addcmul(projected[:, 1:], scents, projected[:, :1])
-        unnormalised = torch.exp(logits - logits.detach().amax(dim=1, keepdim=True))
-        weights = unnormalised / unnormalised.sum(dim=1, keepdim=True)
-        smelled = (weights * scents).sum(dim=1, keepdim=True)
-        attended = torch.addmm(smelled * self.values[:1], weights, self.values[1:])
-        return logits, weights, attended
+            keys @ self.query.bias.unsqueeze(1), keys @ self.query.weight, rest.T
+        )  # [8, B]
+        columns = scents.T
+        logits = torch.addcmul(projected[1:], columns, projected[:1])
+        unnormalised = torch.exp(logits - logits.detach().amax(dim=0))
+        weights = unnormalised / unnormalised.sum(dim=0)
+        smelled = (weights * columns).sum(dim=0, keepdim=True)
+        attended = torch.addmm(self.values[:1].T * smelled, self.values[1:].T, weights)
+        return logits.T, weights.T, attended.T

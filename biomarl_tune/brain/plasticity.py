@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from biomarl_tune.brain.activation import fast_tanh
+
 
 class Write(NamedTuple):
     """What agents write to and ask of their memories; leading axes are alike."""
@@ -35,10 +37,12 @@ class MemoryHead(nn.Module):
 
     def forward(self, features: Tensor) -> Write:
         """Project the features of every agent."""
-        query, key, value, gate = self.project(features).split(
-            [self.width, self.width, self.width, 1], dim=-1
-        )
-        return Write(query, functional.normalize(key, dim=-1), value.tanh(), gate.sigmoid())
+        return self.write(self.project(features))
+
+    def write(self, projected: Tensor) -> Write:
+        """Take apart what ``project`` makes of the features."""
+        query, key, value, gate = projected.split([self.width, self.width, self.width, 1], dim=-1)
+        return Write(query, functional.normalize(key, dim=-1), fast_tanh(value), gate.sigmoid())
 
 
 def recurrent_step(memory: Tensor, write: Write, *, eta: float) -> tuple[Tensor, Tensor]:

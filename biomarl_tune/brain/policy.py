@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from biomarl_tune.brain.activation import fast_tanh
 from biomarl_tune.brain.attention import PheromoneAttention
@@ -127,49 +128,82 @@ class BioPolicy(nn.Module):
         return self._forward(obs, remember)
 
     def _forward(self, obs: Tensor, remember: Callable[[Write], Tensor]) -> PolicyOutput:
+        """Answer observations [..., N, 12].
+
+        Layers that read the same features are one product over their joined weights, sums go
+        into products (``addmm``), and what has seven columns is kept column by column, because
+        a short last axis is slow.
+        """
         model, shape = self.model, obs.shape[:-1]
-        rows = obs.reshape(-1, NUM_COLUMNS)
-        actor, critic = self.actor_in(rows), self.critic_in(rows)
+        columns = obs.reshape(-1, NUM_COLUMNS).T.contiguous()  # [12, B]
+        rows = columns.T
+        actor, critic = _joined(rows, self.actor_in, self.critic_in)
         bias = weights = message = gate = None
         if model.pheromone_attention:
             bias, weights, attended = self.attention(rows[:, SCENT], rows[:, NO_SCENT])
-            actor = actor + self.actor_attended(attended)
+            actor = torch.addmm(actor, attended, self.actor_attended.weight.T)
         features = fast_tanh(actor)
-        actor = self.actor_hidden(features)
+        actor, said, written = self._think(features)
         critic = self.critic_hidden(fast_tanh(critic))
-        read = None
-        if model.plasticity:
-            write = self.memory_head(features.view(*shape, -1))
+        taken_in: list[tuple[Tensor, nn.Linear, nn.Linear]] = []
+        if written is not None:
+            write = self.memory_head.write(written.view(*shape, -1))
             read = remember(write).reshape(rows.shape[0], -1)
             gate = write.gate.squeeze(-1)
-            actor = actor + self.actor_read(read)
-            critic = critic + self.critic_read(read)
-        if model.messages:
-            said = self.message_features(features)
-            if read is not None:
-                said = said + self.message_read(read)
+            taken_in.append((read, self.actor_read, self.critic_read))
+            if said is not None:
+                said = torch.addmm(said, read, self.message_read.weight.T)
+        if said is not None:
             message = said.view(-1, self.agents, model.message_dim)
             heard = hear(message, self._cells(rows), self._neighbourhood).flatten(0, 1)
-            actor = actor + self.actor_heard(heard)
-            critic = critic + self.critic_heard(heard)
+            taken_in.append((heard, self.actor_heard, self.critic_heard))
             message = message.view(*shape, -1)
-        features = fast_tanh(actor)
-        logits = self.actor_out(features)
-        if bias is not None:
-            logits = logits + bias
-        value = self.critic_out(fast_tanh(critic))
+        for what, to_actor, to_critic in taken_in:
+            actor = torch.addmm(actor, what, to_actor.weight.T)
+            critic = torch.addmm(critic, what, to_critic.weight.T)
+        logits, detector = self._act(fast_tanh(actor), bias)
         return PolicyOutput(
-            logits=logits.view(*shape, -1),
-            value=value.view(shape),
-            detector=self.detector(features).view(shape),
+            logits=logits.T.view(*shape, -1),
+            value=self.critic_out(fast_tanh(critic)).view(shape),
+            detector=detector.view(shape),
             memory=None,
             message=message,
             gate=gate,
             attention=None if weights is None else weights.view(*shape, -1),
         )
 
+    def _think(self, features: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return what features [B, H] give for the next layer, the message and the memory."""
+        layers = {"actor": self.actor_hidden}
+        if self.model.messages:
+            layers["message"] = self.message_features
+        if self.model.plasticity:
+            layers["memory"] = self.memory_head.project
+        parts = dict(zip(layers, _joined(features, *layers.values()), strict=True))
+        return parts["actor"], parts.get("message"), parts.get("memory")
+
+    def _act(self, features: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the move logits [7, B], with attention's [B, 7] added, and the detector's [B]."""
+        heads = (self.actor_out, self.detector.project)
+        weight = torch.cat([head.weight for head in heads])
+        out = torch.addmm(
+            torch.cat([head.bias for head in heads]).unsqueeze(1), weight, features.T
+        )
+        logits = out[: lattice.NUM_MOVES]
+        return logits if bias is None else logits + bias.T, out[lattice.NUM_MOVES]
+
     def _cells(self, rows: Tensor) -> Tensor:
         """Return the cell [B / N, N] that each observed position [B, 12] stands for."""
         x, y, z = ((rows[:, i] + 1.0) * (0.5 * (n - 1)) for i, n in enumerate(self._grid))
         cell = (x.round() * self._grid[1] + y.round()) * self._grid[2] + z.round()
         return cell.long().view(-1, self.agents)
+
+
+def _joined(features: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Return what each layer makes of the same features, by one product."""
+    if len(layers) == 1:
+        return (layers[0](features),)
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = torch.cat([layer.bias for layer in layers])
+    joined = functional.linear(features, weight, bias)
+    return joined.split([layer.out_features for layer in layers], dim=1)

@@ -14,6 +14,7 @@ from torch import Tensor
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.optimizer import Adam
 from biomarl_tune.ppo.sampling import Sampler
 from biomarl_tune.ppo.update import update
 from biomarl_tune.scalars import SCALARS

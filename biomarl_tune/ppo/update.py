@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.losses import Batch, losses
+from biomarl_tune.ppo.optimizer import Adam
 
 
 def normalised(advantages: Tensor) -> Tensor:
@@ -35,14 +36,14 @@ def minibatches(
 
 def gradient_step(
     policy: BioPolicy,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     batch: Batch,
     experiment: Experiment,
 ) -> Batch:
     """Take one step of the optimiser on one minibatch and return its losses, detached."""
     output = policy.sequence(batch["obs"], batch["first"], batch["memory"])
     parts = losses(output, batch, experiment.ppo)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     parts["total"].backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(policy.parameters(), experiment.ppo.max_grad_norm)
     optimizer.step()
@@ -51,7 +52,7 @@ def gradient_step(
 
 def update(
     policy: BioPolicy,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     batch: Batch,
     experiment: Experiment,
     generator: np.random.Generator,

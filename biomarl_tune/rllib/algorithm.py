@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ from biomarl_tune.scalars import SCALARS
 logger = logging.getLogger(__name__)
 
 _AGENT_STEPS, _REMOTE_RUNNERS = "agent_steps", "remote_env_runners"
-_PATIENCE, _PAUSE = 30.0, 0.2  # seconds to wait for env runners when all are lost
+_PATIENCE = 30.0  # seconds to wait for env runners when all are lost
 
 
 class BioPPOConfig(ExperimentConfig):
@@ -74,8 +75,8 @@ class BioPPO(PPO):
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory:
         """Return one CPU for the trial's process and one for each env runner."""
-        runners = parsed_experiment(config["experiment"]).ppo.num_env_runners
-        return PlacementGroupFactory([{"CPU": 1}] * (1 + runners))
+        ppo = parsed_experiment(config["experiment"]).ppo
+        return PlacementGroupFactory([{"CPU": 1}] * (1 + ppo.num_env_runners))
 
     def setup(self, config: BioPPOConfig) -> None:
         """Build everything; continue from the trial's newest checkpoint where there is one."""
@@ -127,8 +128,7 @@ class BioPPO(PPO):
         module = next(iter(learners)).get()[DEFAULT_MODULE_ID]
         worlds = share_of_worlds(self.experiment, 0, self._runners)
         self.env_runner.reconfigure(self.experiment, worlds, module)
-        if self._runners:
-            hand_out_worlds(self.env_runner_group, self.experiment)
+        hand_out_worlds(self.env_runner_group, self.experiment)
         trial = self.config.trial
         self._run = None if trial is None else TrialRun(trial, self)
 
@@ -143,12 +143,10 @@ class BioPPO(PPO):
     def step(self) -> dict[str, Any]:
         """Run one iteration and return its report: the named scalars and ``iteration``.
 
-        As a trial of a search, the report is that of ``TrialRun.step``, failures included.
-
-        Raises:
-            TrialError: outside of a search, see ``train_iteration``.
+        As a trial of a search, the report is that of ``TrialRun.step``, failures included; else
+        they are raised.
         """
-        report = self.train_iteration() if self._run is None else self._run.step()
+        report = self._run.step() if self._run is not None else self.train_iteration()
         return {"iteration": self._iterations, **report, TRAINING_ITERATION: self._iterations}
 
     def train_iteration(self) -> dict[str, Any]:
@@ -162,11 +160,7 @@ class BioPPO(PPO):
         return self._scalars
 
     def training_step(self) -> None:
-        """Sample one batch and learn from it.
-
-        Raises:
-            TrialError: see ``train_iteration``.
-        """
+        """Sample one batch and learn from it; RLlib's hook, called by ``train_iteration``."""
         begin = time.perf_counter()
         batch, measures = merged(self._samples())
         sampled = time.perf_counter()
@@ -200,14 +194,13 @@ class BioPPO(PPO):
             if found:
                 self._far_cpu_seconds += sum(sample.cpu_seconds for sample in found)
                 return found
-            time.sleep(_PAUSE)
+            time.sleep(0.2)
         msg = f"none of {self._runners} env runners came back within {_PATIENCE:g} seconds"
         raise TrialError(msg)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the brain's weights."""
-        state: dict[str, Tensor] = self.get_module().policy.state_dict()
-        return state
+        return dict(self.get_module().policy.state_dict())
 
     def cpu_seconds(self) -> float:
         """Return the processor time of this process and its env runners so far."""
@@ -251,3 +244,10 @@ class BioPPO(PPO):
         filled: dict[str, Any] = Trainable.get_auto_filled_metrics(self, *args, **kwargs)
         filled.pop("config", None)
         return filled
+
+    def _setup_logdir(self) -> None:
+        """Leave no folder in ~/ray_results behind where there is no Tune that wants one."""
+        if self._storage:
+            super()._setup_logdir()
+        else:
+            self._logdir = tempfile.gettempdir()

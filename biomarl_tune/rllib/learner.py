@@ -46,6 +46,9 @@ class BioPPOLearner(PPOTorchLearner):
             lr_or_lr_schedule=config.lr,
         )
 
+    def _check_registered_optimizer(self, optimizer: Any, params: Any) -> None:
+        """Accept an optimiser that has what RLlib uses of torch.optim's without being one."""
+
     def update(
         self,
         batch: Batch | None = None,

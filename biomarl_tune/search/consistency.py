@@ -18,17 +18,9 @@ from biomarl_tune.experiment import (
     canonical_name,
     setting_fields,
 )
+from biomarl_tune.search.corners import anchor, corners, needed
 from biomarl_tune.search.refusal import SpecError, nearest, refusal_from
-from biomarl_tune.search.space import (
-    Dimension,
-    active,
-    anchor,
-    corners,
-    dimension_from,
-    needed,
-    ordered,
-    plain,
-)
+from biomarl_tune.search.space import Dimension, active, dimension_from, ordered, plain
 from biomarl_tune.search.yaml_file import KeyPath, shown
 
 MAX_CHOICES = 100

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from biomarl_tune.search import rungs
-from biomarl_tune.search.spec import Objective
+from biomarl_tune.search.sections import Objective
 from biomarl_tune.search.trial import Report, Trial
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from biomarl_tune.search.spec import Stopping
+from biomarl_tune.search.sections import Stopping
 
 Mode = Literal["max", "min"]
 # objective by trial number and iteration; non-finite values are not in it

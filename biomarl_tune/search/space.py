@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -16,7 +15,6 @@ Kind = Literal["uniform", "loguniform", "int", "logint", "choice"]
 
 RANGES = ("uniform", "loguniform", "int", "logint")
 KINDS = (*RANGES, "choice")
-MAX_CORNERS = 512
 
 
 class Draws(Protocol):
@@ -79,6 +77,11 @@ class Dimension:
 def plain(value: Any) -> Any:
     """Return a value as Optuna can hold it: lists (a lattice's size) become their JSON text."""
     return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is an int or a float; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def dimension_from(tree: Any) -> Dimension:
@@ -162,42 +165,6 @@ def suggest(
     return drawn
 
 
-def corners(space: Mapping[str, Dimension], base: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the points that a check of the whole space has to look at.
-
-    All combinations of the choices and bounds where these are at most 512; else every choice and
-    bound alone and in pairs, which is exact for rules over up to two settings.
-    """
-    combinations = math.prod(len(dimension.extremes) for dimension in space.values())
-    if combinations <= MAX_CORNERS:
-        for values in itertools.product(*(space[name].extremes for name in space)):
-            yield active(space, dict(zip(space, values, strict=True)), base)
-        return
-    start = anchor(space)
-    for name in space:
-        for value in space[name].extremes:
-            yield active(space, {**start, **needed(space, name), name: value}, base)
-    for first, second in itertools.combinations(space, 2):
-        near = {**start, **needed(space, first), **needed(space, second)}
-        for pair in itertools.product(_ends(space[first]), _ends(space[second])):
-            yield active(space, {**near, first: pair[0], second: pair[1]}, base)
-
-
-def anchor(space: Mapping[str, Dimension]) -> dict[str, Any]:
-    """Return one point of the space, before its conditions are looked at."""
-    return {name: dimension.extremes[0] for name, dimension in space.items()}
-
-
-def needed(space: Mapping[str, Dimension], name: str) -> dict[str, Any]:
-    """Return what must hold for a setting to be searched, its parents' conditions included."""
-    when = space[name].when
-    found = dict(when)
-    for parent in when:
-        if parent in space:
-            found = {**needed(space, parent), **found}
-    return found
-
-
 def greatest(space: Mapping[str, Dimension], base: Mapping[str, Any], name: str) -> Any:
     """Return the largest value that a numeric setting takes anywhere in the space."""
     return max((*space[name].extremes, base[name])) if name in space else base[name]
@@ -216,7 +183,7 @@ def _choices(tree: dict[str, Any]) -> tuple[Any, ...]:
 
 def _range(kind: Any, tree: dict[str, Any], when: dict[str, Any]) -> Dimension:
     bounds = tree[kind]
-    if not isinstance(bounds, list) or len(bounds) != 2 or not all(map(_is_number, bounds)):
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(map(is_number, bounds)):
         msg = f"{kind}: must be two numbers [low, high], got {shown(bounds)}"
         raise ValueError(msg)
     low, high = bounds
@@ -242,7 +209,7 @@ def _step(kind: str, step: Any, low: float, high: float) -> float:
     if kind.startswith("log"):
         msg = f"step: does not go with {kind}, got {shown(step)}; leave it out"
         raise ValueError(msg)
-    if not _is_number(step) or not math.isfinite(step) or step <= 0:
+    if not is_number(step) or not math.isfinite(step) or step <= 0:
         msg = f"step: must be a number above 0, got {shown(step)}"
         raise ValueError(msg)
     if kind == "int" and not isinstance(step, int):
@@ -252,10 +219,6 @@ def _step(kind: str, step: Any, low: float, high: float) -> float:
         msg = f"step: must divide high - low, got step={step} low={low} high={high}"
         raise ValueError(msg)
     return float(step) if kind == "uniform" else step
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _on_grid(distance: float, step: float | None) -> bool:
@@ -274,11 +237,3 @@ def _draw(draws: Draws, name: str, dimension: Dimension) -> Any:
         step = int(dimension.step or 1)
         return draws.suggest_int(name, int(low), int(high), step=step, log=log)
     return draws.suggest_float(name, low, high, step=dimension.step, log=log)
-
-
-def _ends(dimension: Dimension) -> tuple[Any, ...]:
-    """Return the smallest and the largest value, or every value that has no order."""
-    values = dimension.extremes
-    if all(map(_is_number, values)):
-        return (min(values), max(values))
-    return values

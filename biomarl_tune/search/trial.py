@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from biomarl_tune.experiment import Experiment
-from biomarl_tune.search.spec import Objective
+from biomarl_tune.search.sections import Objective
 
 State = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAILED"]
 EndState = Literal["COMPLETE", "PRUNED", "FAILED"]

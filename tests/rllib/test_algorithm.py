@@ -275,7 +275,7 @@ class Listed(Searcher):
         """Return the next config."""
         return self.configs.pop(0) if self.configs else Searcher.FINISHED
 
-    def on_trial_complete(self, trial_id, result=None, error=False):
+    def on_trial_complete(self, *args, **kwargs):
         """Do nothing."""
 
 
@@ -319,8 +319,9 @@ def test_tune_runs_its_trials_in_one_process(ray_session, small, tmp_path, monke
     assert [report[1:] for report in watch.seen] == [(i, n) for i in range(4) for n in (1, 2)]
 
 
-def test_stock_ppo_trains_on_the_environment(ray_session):
+def test_stock_ppo_trains_on_the_environment(ray_session, monkeypatch, tmp_path):
     """RLlib's own PPO, env runner and module run an iteration with a shared policy."""
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path))
     config = (
         PPOConfig()
         .environment(ColonyEnv, env_config={"num_agents": 2, "max_episode_steps": 20})

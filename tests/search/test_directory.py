@@ -26,7 +26,7 @@ def test_build_makes_a_complete_directory(tmp_path):
     directory = build(tmp_path / "deep" / "results", "a", _fill)
 
     assert directory.spec.read_text() == "name: a"
-    assert os.listdir(tmp_path / "deep" / "results") == ["a"]
+    assert [path.name for path in (tmp_path / "deep" / "results").iterdir()] == ["a"]
 
 
 def test_existing_run_is_refused_with_the_way_on(tmp_path):
@@ -47,7 +47,7 @@ def test_failed_build_leaves_nothing(tmp_path):
     with pytest.raises(StorageError, match="No space left on device"):
         build(tmp_path, "a", fail)
 
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_left_over_of_a_killed_build_is_replaced(tmp_path):
@@ -57,8 +57,8 @@ def test_left_over_of_a_killed_build_is_replaced(tmp_path):
 
     directory = build(tmp_path, "a", _fill)
 
-    assert os.listdir(directory.path) == ["spec.yaml"]
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in directory.path.iterdir()] == ["spec.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_unusable_results_folder_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from biomarl_tune.search.rungs import curves_of, decide, rung_levels, rungs
-from biomarl_tune.search.spec import Stopping
+from biomarl_tune.search.sections import Stopping
 
 ASHA = Stopping(scheduler="asha", max_iterations=10, grace_iterations=1, reduction=3)
 MEDIAN = Stopping(scheduler="median", max_iterations=10, grace_iterations=2, reduction=3)

@@ -135,7 +135,7 @@ def test_non_finite_objective_fails_the_trial_at_once(study, value):
     study.suggest()
     _report(study, 0, 1, 1.0)
 
-    with pytest.raises(TrialError, match="trial 0: episode_return_mean is .* at iteration 2"):
+    with pytest.raises(TrialError, match=r"trial 0: episode_return_mean is .* at iteration 2"):
         _report(study, 0, 2, value)
 
     trial = study.trials()[0]
