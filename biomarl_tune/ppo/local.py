@@ -29,9 +29,9 @@ def new_policy(experiment: Experiment) -> BioPolicy:
         return BioPolicy(experiment.env, experiment.model)
 
 
-def new_optimizer(policy: BioPolicy, experiment: Experiment) -> torch.optim.Optimizer:
+def new_optimizer(policy: BioPolicy, experiment: Experiment) -> Adam:
     """Return Adam over the brain's parameters."""
-    return torch.optim.Adam(policy.parameters(), lr=experiment.ppo.learning_rate, eps=1e-5)
+    return Adam(policy.parameters(), experiment.ppo.learning_rate)
 
 
 def finite(scalars: dict[str, float]) -> dict[str, float]:

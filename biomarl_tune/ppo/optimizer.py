@@ -37,21 +37,19 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter that has a gradient, in place."""
-        params = self.param_groups[0]["params"]
-        moved = [i for i, parameter in enumerate(params) if parameter.grad is not None]
-        steps, means, squares, params = (
-            [column[i] for i in moved]
-            for column in (self._steps, self._means, self._squares, params)
-        )
+        group = self.param_groups[0]
+        columns = (group["params"], self._steps, self._means, self._squares)
+        rows = [row for row in zip(*columns, strict=True) if row[0].grad is not None]
+        params, steps, means, squares = (list(column) for column in zip(*rows, strict=True))
         torch._foreach_add_(steps, 1.0)
-        torch._fused_adam_(  # type: ignore[attr-defined]  # what torch.optim.Adam calls
+        torch._fused_adam_(  # what torch.optim.Adam calls
             params,
             [parameter.grad for parameter in params],
             means,
             squares,
             [],
             steps,
-            lr=self.param_groups[0]["lr"],
+            lr=group["lr"],
             beta1=_BETAS[0],
             beta2=_BETAS[1],
             weight_decay=0.0,

@@ -45,7 +45,6 @@ class BioPPOConfig(ExperimentConfig):
     """The configuration that builds a ``BioPPO``.
 
     Example:
-        >>> from biomarl_tune.experiment import Experiment
         >>> config = BioPPOConfig.from_experiment(Experiment())
         >>> config.lr
         0.0003
@@ -121,16 +120,14 @@ class BioPPO(PPO):
 
     def _begin_trial(self) -> None:
         """Give every runner its worlds, then go on from the trial's newest checkpoint, if any."""
-        self._iterations = 0
-        self._agent_steps = 0
+        self._iterations = self._agent_steps = 0
         self._far_cpu_seconds = 0.0  # of env runners in processes of their own
         learners = self.learner_group.foreach_learner(lambda learner: learner.module)
         module = next(iter(learners)).get()[DEFAULT_MODULE_ID]
         worlds = share_of_worlds(self.experiment, 0, self._runners)
         self.env_runner.reconfigure(self.experiment, worlds, module)
         hand_out_worlds(self.env_runner_group, self.experiment)
-        trial = self.config.trial
-        self._run = None if trial is None else TrialRun(trial, self)
+        self._run = TrialRun(self.config.trial, self) if self.config.trial else None
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
         """Give lost env runners that Ray has started again their worlds, from the beginning."""

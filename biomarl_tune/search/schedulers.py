@@ -20,6 +20,10 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._conductor = conductor
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle, and so nothing to unpickle."""
+        return {}
+
     def on_trial_result(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:

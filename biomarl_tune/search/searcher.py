@@ -30,6 +30,10 @@ class StudySearcher(Searcher):
     ) -> None:
         """Do nothing: the scheduler has told the conductor, with the trial's number."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle, and so nothing to unpickle."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the record is saved already."""
 
