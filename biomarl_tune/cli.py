@@ -40,7 +40,8 @@ def program(
         bool, typer.Option("-v", "--verbose", help="Show warnings and progress in detail.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
+        bool,
+        typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True),
     ] = False,
 ) -> None:
     """Search, verify and look at settings of a bio-inspired multi-agent learner."""
@@ -60,8 +61,9 @@ def run(
         bool, typer.Option("--fresh", help="Take the next free name where there is such a run.")
     ] = False,
     engine: Engine = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of the search; the spec's own by default.")]
-    = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the search; the spec's own by default.")
+    ] = None,
 ) -> None:
     """Run a search to its verdict.
 

@@ -6,14 +6,14 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 GRACE_SECONDS = 12  # for the trials to write their checkpoints
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class StopNow(BaseException):  # noqa: N818 - like KeyboardInterrupt, no error to be handled
+class StopNow(BaseException):
     """Raised in the main thread where it stands, when there is no more time."""
 
 
@@ -31,7 +31,7 @@ class Interruption:
         self._before: dict[int, Any] = {}
         self.signal: int | None = None  # the first that came
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> Self:
         """Begin to listen; to be called again after something else took the signals over."""
         if threading.current_thread() is threading.main_thread():
             for number in (*_STOPPING, signal.SIGALRM):

@@ -77,7 +77,7 @@ def _print(table: pd.DataFrame) -> None:
             str(row["state"]),
             _cell(row["value"]),
             str(row["iterations"]),
-            clock(row["seconds"]) if row["seconds"] == row["seconds"] else "",
+            clock(row["seconds"]) if pd.notna(row["seconds"]) else "",
             *(_cell(row[name]) for name in settings),
             str(row["stopped_because"]),
         )
@@ -85,12 +85,12 @@ def _print(table: pd.DataFrame) -> None:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value != value:  # NaN: a condition ruled the setting out
+    if pd.isna(value):  # a condition ruled the setting out
         return ""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def print_evaluation(  # noqa: PLR0913 - the options of the command
+def print_evaluation(
     run_dir: Path,
     top: int | None,
     seeds: int | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -50,12 +50,10 @@ class Progress:
     begin: float = field(default_factory=time.monotonic)
     _live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Begin to show the table where the output is a terminal."""
         if self.console.is_terminal:
-            self._live = Live(
-                get_renderable=self.table, console=self.console, refresh_per_second=4
-            )
+            self._live = Live(get_renderable=self.table, console=self.console, refresh_per_second=4)
             self._live.start()
         return self
 

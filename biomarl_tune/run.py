@@ -172,8 +172,16 @@ def check_cpus(spec: SearchSpec) -> None:
     Raises:
         InputError: naming the setting and what it may be.
     """
+    check_runners(greatest(spec.space, spec.experiment.flat(), _RUNNERS))
+
+
+def check_runners(runners: int) -> None:
+    """Refuse more env runners than this machine has processors for, the trial's own left out.
+
+    Raises:
+        InputError: naming the setting and what it may be.
+    """
     cpus = available_cpus()
-    runners = greatest(spec.space, spec.experiment.flat(), _RUNNERS)
     if runners + 1 > cpus:
         msg = (
             f"{_RUNNERS}: {runners} env runners and the trial itself need {runners + 1} CPUs, "
@@ -201,7 +209,8 @@ def _run(study: Study, engine: str) -> SearchResult:
         listening = Interruption(conductor.interrupt)
         try:
             with listening, progress:
-                _conduct(conductor, engine, listening, console)
+                if conductor.work_left:
+                    _conduct(conductor, engine, listening, console)
         finally:
             events.close()
             write_tables(study)
@@ -221,9 +230,7 @@ def _run(study: Study, engine: str) -> SearchResult:
         return result
 
 
-def _conduct(
-    conductor: Conductor, engine: str, listening: Interruption, console: Console
-) -> None:
+def _conduct(conductor: Conductor, engine: str, listening: Interruption, console: Console) -> None:
     """Run the trials with the engine, or with the local one where Ray cannot start."""
     if engine == "local":
         run_serially(conductor)
@@ -267,8 +274,7 @@ def _chatter_to(log: Path) -> Iterator[Console]:
     if sys.stdout is not sys.__stdout__:  # a notebook or a test has its own
         yield Console()
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     out, err = os.dup(1), os.dup(2)
     handler = logging.FileHandler(log)
     logging.getLogger().addHandler(handler)
@@ -280,8 +286,13 @@ def _chatter_to(log: Path) -> Iterator[Console]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for saved, number in ((out, 1), (err, 2)):
             os.dup2(saved, number)
             os.close(saved)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

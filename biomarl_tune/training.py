@@ -18,6 +18,7 @@ from biomarl_tune.errors import InputError, RunExistsError, TrialError
 from biomarl_tune.experiment import Experiment, experiment_from
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.ppo.trial import Trial, TrialRun
+from biomarl_tune.run import available_cpus, check_runners
 from biomarl_tune.search.tensorboard import TensorBoard
 from biomarl_tune.search.yaml_file import parse, read_file
 
@@ -76,6 +77,8 @@ def train(
     if iterations < 1:
         msg = f"iterations: must be at least 1, got {iterations}"
         raise InputError(msg)
+    if engine == "ray":
+        check_runners(experiment.ppo.num_env_runners)
     if engine not in ENGINES:
         msg = f"engine: there is no engine {engine!r} for training; use {' or '.join(ENGINES)}"
         raise InputError(msg)
@@ -110,9 +113,9 @@ def _steps(
         torch.set_num_threads(1)
         yield TrialRun(plan, LocalTrainer(experiment)).step
         return
-    from biomarl_tune.search.tuner import algorithm_steps
+    from biomarl_tune.search.tuner import algorithm_steps  # noqa: PLC0415 - local does without
 
-    with algorithm_steps(experiment, plan) as step:
+    with algorithm_steps(experiment, plan, available_cpus()) as step:
         yield step
 
 

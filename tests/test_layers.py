@@ -43,11 +43,12 @@ LIGHT = (
     "analysis.plots",
 )
 # cli: imports wait for their command; experiment: difflib serves an error message only;
-# run: the Ray engine is imported when it is chosen, so that the local one does without
+# run, training: the Ray engine is imported when it is chosen, the local one does without
 MAY_IMPORT_LATE = {
     "cli": ("",),
     "experiment": ("difflib",),
-    "run": ("biomarl_tune.search.tuner", "biomarl_tune.rllib."),
+    "run": ("biomarl_tune.search.tuner",),
+    "training": ("biomarl_tune.search.tuner",),
 }
 
 

@@ -143,9 +143,7 @@ def replay_random(experiment: Experiment, stage: Stage) -> pd.DataFrame:
     return _replay(experiment, policy, RANDOM, stage)
 
 
-def _replay(
-    experiment: Experiment, policy: BioPolicy, number: int, stage: Stage
-) -> pd.DataFrame:
+def _replay(experiment: Experiment, policy: BioPolicy, number: int, stage: Stage) -> pd.DataFrame:
     pairs = [(s, e) for s in range(stage.seeds) for e in range(stage.episodes_per_seed)]
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     played = play(

@@ -1,4 +1,4 @@
-"""The verdict: which settings won, by how much, and how far the search's own score can be trusted."""
+"""The verdict: which settings won, by how much, and how far the search's score can be trusted."""
 
 from __future__ import annotations
 
@@ -115,13 +115,14 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         for name, value in verdict.settings.items()
     )
     lines = [
-        f"{winner.name} wins: it returns {_score(winner.score)} a colony and episode "
-        f"(interquartile mean, 95 % interval; held-out: {verdict.seeds} seeds, "
-        f"{verdict.seeds * verdict.episodes} episodes) "
-        f"and makes {winner.deliveries:.0f} deliveries.",
+        (
+            f"{winner.name} wins: it returns {_score(winner.score)} a colony and episode "
+            f"(interquartile mean, 95 % interval; held-out: {verdict.seeds} seeds, "
+            f"{verdict.seeds * verdict.episodes} episodes) "
+            f"and makes {winner.deliveries:.0f} deliveries."
+        ),
         f"Its settings: {'; '.join(pairs) or 'the defaults'}.",
-        _compared(winner, defaults)
-        + f" An episode of it beats one of theirs with probability "
+        _compared(winner, defaults) + f" An episode of it beats one of theirs with probability "
         f"{verdict.improvement.estimate:.2f} "
         f"[{verdict.improvement.low:.2f}, {verdict.improvement.high:.2f}].",
         _compared(winner, random),
@@ -133,7 +134,9 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         )
     pruned = [c.name for c in verdict.contenders if c.state == "PRUNED"]
     if pruned:
-        lines.append(f"Too few trials were completed, so {', '.join(pruned)}, stopped early, joined.")
+        lines.append(
+            f"Too few trials were completed, so {', '.join(pruned)}, stopped early, joined."
+        )
     return lines
 
 

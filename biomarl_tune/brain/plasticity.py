@@ -41,7 +41,7 @@ class MemoryHead(nn.Module):
 
     def write(self, projected: Tensor) -> Write:
         """Take apart what ``project`` makes of the features."""
-        query, key, value, gate = projected.split([self.width, self.width, self.width, 1], dim=-1)
+        query, key, value, gate = torch.split(projected, [self.width] * 3 + [1], dim=-1)
         return Write(query, functional.normalize(key, dim=-1), fast_tanh(value), gate.sigmoid())
 
 

@@ -186,9 +186,7 @@ class BioPolicy(nn.Module):
         """Return the move logits [7, B], with attention's [B, 7] added, and the detector's [B]."""
         heads = (self.actor_out, self.detector.project)
         weight = torch.cat([head.weight for head in heads])
-        out = torch.addmm(
-            torch.cat([head.bias for head in heads]).unsqueeze(1), weight, features.T
-        )
+        out = torch.addmm(torch.cat([head.bias for head in heads]).unsqueeze(1), weight, features.T)
         logits = out[: lattice.NUM_MOVES]
         return logits if bias is None else logits + bias.T, out[lattice.NUM_MOVES]
 
@@ -206,4 +204,4 @@ def _joined(features: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     weight = torch.cat([layer.weight for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
     joined = functional.linear(features, weight, bias)
-    return joined.split([layer.out_features for layer in layers], dim=1)
+    return tuple(torch.split(joined, [layer.out_features for layer in layers], dim=1))

@@ -145,6 +145,12 @@ class Conductor:
         self.study.directory.interrupt.touch()
 
     @property
+    def work_left(self) -> bool:
+        """Whether a trial is to be begun or continued."""
+        ended = sum(trial.finished for trial in self.study.trials())
+        return ended < self.study.spec.search.trials and not (self.out_of_time or self.hopeless)
+
+    @property
     def out_of_time(self) -> bool:
         """Whether the budget's minutes are over, those of earlier starts included."""
         minutes = self.study.spec.budget.minutes

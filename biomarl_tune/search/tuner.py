@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 
 from biomarl_tune.errors import EngineError
-from biomarl_tune.rllib.algorithm import BioPPO
+from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.trial import Trial as TrialPlan
+from biomarl_tune.rllib.algorithm import BioPPO, BioPPOConfig
 from biomarl_tune.search.conductor import Conductor
 from biomarl_tune.search.schedulers import StudyScheduler
 from biomarl_tune.search.searcher import StudySearcher
@@ -45,9 +49,7 @@ def ray_started(cpus: int, address: str | None = None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level=logging.WARNING, **here
-        )
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **here)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         msg = f"Ray cannot start: {reason}; try --engine local"
@@ -76,6 +78,7 @@ def fit(conductor: Conductor, concurrency: int, attempt: Path) -> None:
             num_samples=study.spec.search.trials - done,
             max_concurrent_trials=concurrency,
             reuse_actors=True,
+            trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=attempt.name,
@@ -89,3 +92,24 @@ def fit(conductor: Conductor, concurrency: int, attempt: Path) -> None:
     )
     tuner.fit()
 
+
+def _folder_name(trial: Trial) -> str:
+    """Name Tune's own folder of a trial shortly; by default it lists every setting."""
+    return f"{trial.config['trial']['number']}-{trial.trial_id}"
+
+
+@contextlib.contextmanager
+def algorithm_steps(
+    experiment: Experiment, plan: TrialPlan, cpus: int
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Build RLlib's algorithm for one experiment, without Tune, and yield what steps it.
+
+    Raises:
+        EngineError: Ray cannot start.
+    """
+    with ray_started(cpus):
+        algorithm = BioPPOConfig.from_experiment(experiment, plan).build_algo()
+        try:
+            yield algorithm.step
+        finally:
+            algorithm.stop()
