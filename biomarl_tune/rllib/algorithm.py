@@ -73,9 +73,12 @@ class BioPPO(PPO):
 
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory:
-        """Return one CPU for the trial's process and one for each env runner."""
+        """Return a CPU for each env runner, at least one.
+
+        The trial's own process waits while they sample, and they wait while it learns.
+        """
         ppo = parsed_experiment(config["experiment"]).ppo
-        return PlacementGroupFactory([{"CPU": 1}] * (1 + ppo.num_env_runners))
+        return PlacementGroupFactory([{"CPU": 1}] * max(1, ppo.num_env_runners))
 
     def setup(self, config: BioPPOConfig) -> None:
         """Build everything; continue from the trial's newest checkpoint where there is one."""
@@ -83,7 +86,7 @@ class BioPPO(PPO):
         self._begin_trial()
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
-        """Begin another trial in this warm process; env runners are kept where as many are used.
+        """Begin another trial in this warm process; env runners are kept, spare ones idle.
 
         Raises:
             InputError: a setting that does not exist, or a value that it does not take.
@@ -112,11 +115,13 @@ class BioPPO(PPO):
         return self.experiment.ppo.num_env_runners
 
     def _runners_are_up(self) -> bool:
+        """Add the env runners that are missing; tell whether all are well."""
         group = self.env_runner_group
-        if group.num_remote_env_runners() != self._runners:
-            return False
+        missing = self._runners - group.num_remote_env_runners()
+        if missing > 0:
+            group.add_workers(missing)
         self.restore_env_runners(group)
-        return bool(group.num_healthy_remote_env_runners() == self._runners)
+        return bool(group.num_healthy_remote_env_runners() == group.num_remote_env_runners())
 
     def _begin_trial(self) -> None:
         """Give every runner its worlds, then go on from the trial's newest checkpoint, if any."""
@@ -187,7 +192,7 @@ class BioPPO(PPO):
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             self.restore_env_runners(self.env_runner_group)
-            found = far_samples(self.env_runner_group, weights)
+            found = far_samples(self.env_runner_group, weights, self._runners)
             if found:
                 self._far_cpu_seconds += sum(sample.cpu_seconds for sample in found)
                 return found

@@ -33,6 +33,7 @@ class ExperimentConfig(PPOConfig):
         )
         self.env_runners(
             env_runner_cls=ColonyEnvRunner,
+            num_cpus_per_env_runner=0,  # the trial's request counts them, see BioPPO
             merge_env_runner_states=False,
             broadcast_env_runner_states=False,
         )

@@ -42,12 +42,14 @@ def share_of_worlds(experiment: Experiment, runner: int, runners: int) -> range:
 
     Args:
         experiment: for the number of worlds.
-        runner: 0 is the trial's own process, 1 and up are Ray actors.
+        runner: 0 is the trial's own process, 1 and up are Ray actors; spare ones get none.
         runners: how many Ray actors there are; where there is none, runner 0 steps all worlds.
     """
     worlds = experiment.num_worlds
     if runners == 0:
         return range(worlds)
+    if runner > runners:
+        return range(0)
     return range(worlds * max(runner - 1, 0) // runners, worlds * runner // runners)
 
 
@@ -175,14 +177,22 @@ def hand_out_worlds(
     group.foreach_env_runner(begin, local_env_runner=False, remote_worker_ids=ids)
 
 
-def far_samples(group: EnvRunnerGroup, weights: ray.ObjectRef) -> list[Sample]:
-    """Let every env runner in another process sample; what a lost one drew is left out.
+def far_samples(group: EnvRunnerGroup, weights: ray.ObjectRef, runners: int) -> list[Sample]:
+    """Let the env runners in other processes sample; what a lost one drew is left out.
+
+    Args:
+        group: of the env runners.
+        weights: the module's state to act with.
+        runners: how many of them have worlds.
 
     Raises:
         TrialError: a world failed; the last line is its exception.
     """
     found = group.foreach_env_runner(
-        "try_sample", kwargs={"weights": weights}, local_env_runner=False
+        "try_sample",
+        kwargs={"weights": weights},
+        local_env_runner=False,
+        remote_worker_ids=list(range(1, runners + 1)),
     )
     for failure in (part for part in found if isinstance(part, str)):
         msg = f"a world failed in an env runner:\n{failure}"

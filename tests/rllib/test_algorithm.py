@@ -232,6 +232,30 @@ def test_env_runners_are_reconfigured_and_not_started_again(far, small):
     )
 
 
+def test_a_spare_env_runner_waits_for_the_next_trial_that_wants_it(far, small):
+    """A trial without env runners leaves the process alone, and the one after has it again."""
+    algorithm = far(small)
+    before = process_of(algorithm)
+    assert algorithm.reset({"experiment": small.model_dump()})
+    assert measured(algorithm.train()) == measured(LocalTrainer(small).train_iteration())
+    report = far(small).train()
+    assert process_of(algorithm) == before
+    assert measured(report) == pytest.approx(
+        measured(LocalTrainer(small).train_iteration()), abs=1e-5
+    )
+
+
+def test_a_trial_that_wants_an_env_runner_gets_one_started(build, small):
+    """A process that had none begins one; nothing else is built anew."""
+    algorithm = build(small)
+    wanted = small.with_settings({"ppo.num_env_runners": 1})
+    assert algorithm.reset({"experiment": wanted.model_dump()})
+    assert process_of(algorithm) != os.getpid()
+    assert measured(algorithm.train()) == pytest.approx(
+        measured(LocalTrainer(small).train_iteration()), abs=1e-5
+    )
+
+
 def test_a_restore_brings_the_worlds_of_env_runners_back(far, small, tmp_path):
     """Their generators and memories are part of the checkpoint."""
     algorithm = far(small)

@@ -48,7 +48,8 @@ def test_learners_in_other_processes_are_refused():
         config.validate()
 
 
-def test_a_trial_asks_for_a_cpu_and_one_for_each_env_runner():
-    """Tune reads the resources from the plain dict."""
-    tree = {"experiment": {"ppo": {"num_env_runners": 2}}}
-    assert BioPPO.default_resource_request(tree).bundles == [{"CPU": 1.0}] * 3
+@pytest.mark.parametrize(("runners", "cpus"), [(0, 1), (1, 1), (2, 2)])
+def test_a_trial_asks_for_as_many_cpus_as_work_at_a_time(runners, cpus):
+    """Sampling and learning take turns, so the trial's own process needs none beside runners."""
+    tree = {"experiment": {"ppo": {"num_env_runners": runners}}}
+    assert BioPPO.default_resource_request(tree).bundles == [{"CPU": 1.0}] * cpus
