@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from biomarl_tune.experiment import Experiment
     from biomarl_tune.run import Search
     from biomarl_tune.training import train
+
+# idle OpenMP threads sleep: spinning ones made a busy machine train and replay ten times slower;
+# torch reads it when it is loaded
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "Experiment",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from biomarl_tune.errors import BiomarlError
+from biomarl_tune.errors import BiomarlError, StorageError
 
 app = typer.Typer(
     name="biomarl-tune",
@@ -18,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+_DISK_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -41,7 +45,12 @@ def program(
     ] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True),
+        typer.Option(
+            "--version",
+            callback=lambda value: _version(wanted=value),
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
     """Search, verify and look at settings of a bio-inspired multi-agent learner."""
@@ -69,6 +78,9 @@ def run(
 
     Example: biomarl-tune run search_spaces/pheromone.yaml
     """
+    from biomarl_tune.preflight import check_run
+
+    check_run(spec, results, name=name, seed=seed, fresh=fresh, engine=engine)
     from biomarl_tune.run import Search
 
     Search.load(spec, name=name or None, seed=seed).run(results, fresh=fresh, engine=engine)
@@ -80,9 +92,48 @@ def resume(run_dir: RunDir, engine: Engine = "auto") -> None:
 
     Example: biomarl-tune resume results/pheromone
     """
+    from biomarl_tune.preflight import check_engine, check_run_directory
+
+    check_engine(engine)
+    check_run_directory(run_dir)
     from biomarl_tune.run import resume_run
 
     resume_run(run_dir, engine=engine)
+
+
+@app.command()
+def extend(
+    run_dir: RunDir,
+    trials: Annotated[str, typer.Option(help="How many more (+20), or how many in all (44).")] = "",
+    minutes: Annotated[str, typer.Option(help="Minutes of the budget, likewise.")] = "",
+    engine: Engine = "auto",
+) -> None:
+    """Let a search go on beyond what it was to be, also after its end.
+
+    Other bounds of ranges, written into the run's spec.yaml, are taken over; other choices make
+    it another search. Trials outside the new bounds stay in the record and out of the proposals.
+
+    Example: biomarl-tune extend results/pheromone --trials +20 --minutes +15
+    """
+    from biomarl_tune.preflight import check_engine, check_run_directory
+
+    check_engine(engine)
+    check_run_directory(run_dir)
+    from biomarl_tune.run import extend_run
+
+    extend_run(run_dir, trials=trials, minutes=minutes, engine=engine)
+
+
+@app.command()
+def doctor(run_dir: RunDir, *, json: Json = False) -> None:
+    """Check a run directory; exit 0 if it is healthy, also when interrupted, and 3 if not.
+
+    Example: biomarl-tune doctor results/pheromone
+    """
+    from biomarl_tune.doctor import print_examination
+
+    if not print_examination(run_dir, as_json=json):
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -95,11 +146,14 @@ def evaluate(
     greedy: Annotated[bool, typer.Option("--greedy", help="Take the likeliest moves.")] = False,
     json: Json = False,
 ) -> None:
-    """Replay the best trials, the defaults and a random policy on held-out seeds.
+    """Replay the best trials on held-out seeds, next to the defaults and a random policy.
 
     Example: biomarl-tune evaluate results/pheromone --top 3 --seeds 20
     """
-    from biomarl_tune.listing import print_evaluation
+    from biomarl_tune.preflight import check_run_directory
+
+    check_run_directory(run_dir)
+    from biomarl_tune.reevaluation import print_evaluation
 
     print_evaluation(run_dir, top, seeds, episodes, greedy=greedy, as_json=json)
 
@@ -116,6 +170,9 @@ def trials(
 
     Example: biomarl-tune trials results/pheromone --state COMPLETE
     """
+    from biomarl_tune.preflight import check_run_directory
+
+    check_run_directory(run_dir)
     from biomarl_tune.listing import print_trials
 
     print_trials(run_dir, sort=sort, state=state, as_json=json)
@@ -177,9 +234,33 @@ def check(
 
     Example: biomarl-tune check search_spaces/pheromone.yaml
     """
-    from biomarl_tune.listing import print_check
+    from biomarl_tune.preflight import print_check
 
     print_check(spec, as_json=json)
+
+
+@app.command()
+def plan(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A search space in YAML.")],
+    results: Results = Path("results"),
+    name: Annotated[str, typer.Option(help="Name of the run; the spec's own by default.")] = "",
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Take the next free name where there is such a run.")
+    ] = False,
+    engine: Engine = "auto",
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the search; the spec's own by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time a few iterations and tell what a search will cost: hours, steps, memory, disk.
+
+    Example: biomarl-tune plan search_spaces/pheromone.yaml
+    """
+    from biomarl_tune.plan import print_plan
+
+    print_plan(spec, results, name=name, fresh=fresh, engine=engine, seed=seed, as_json=json)
 
 
 def main() -> Any:
@@ -187,10 +268,20 @@ def main() -> Any:
     try:
         app()
     except BiomarlError as error:
-        print(f"biomarl-tune: {error}", file=sys.stderr)
+        _complain(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _DISK_FAILED:
+            raise
+        _complain(f"{error.filename}: {error.strerror}; free or mend the disk, then resume")
+        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"biomarl-tune: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

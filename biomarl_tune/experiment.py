@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -174,6 +174,9 @@ class PPOSettings(Settings):
     message_coefficient: float = _setting(0.0, "weight of the cost of loud messages", "", ge=0)
     attention_coefficient: float = _setting(
         0.0, "weight of the cost of spread-out pheromone attention", "", ge=0
+    )
+    precision: Literal["auto", "fp32", "bf16"] = _setting(
+        "auto", "numbers of the hidden layers while learning; auto: bf16 where it is faster", ""
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-GRACE_SECONDS = 12  # for the trials to write their checkpoints
+GRACE_SECONDS = 10  # for the trials to write their checkpoints
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,10 +23,10 @@ class Interruption:
     Outside the main thread nothing can be listened to, and nothing is.
 
     Args:
-        ask: called at the first signal.
+        ask: called at the first signal; without it, or after `at_once`, that one stops already.
     """
 
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], None] | None = None) -> None:
         self._ask = ask
         self._before: dict[int, Any] = {}
         self.signal: int | None = None  # the first that came
@@ -53,6 +53,10 @@ class Interruption:
         self._before.clear()
         return kind is StopNow
 
+    def at_once(self) -> None:
+        """Stop at the first signal from now on: nothing is under way that would be lost."""
+        self._ask = None
+
     @property
     def exit_signal(self) -> int:
         """The signal that the exit code speaks of: SIGINT, or SIGTERM for the others."""
@@ -62,6 +66,10 @@ class Interruption:
         del frame
         if self.signal is not None:
             raise StopNow
+        if number == signal.SIGALRM:
+            return
         self.signal = number
+        if self._ask is None:
+            raise StopNow
         signal.alarm(GRACE_SECONDS)
         self._ask()

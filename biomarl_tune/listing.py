@@ -1,8 +1,7 @@
-"""What the commands ``trials`` and ``check`` print."""
+"""What ``biomarl-tune trials`` prints."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from biomarl_tune.analysis.remarks import remarks
 from biomarl_tune.analysis.trials import load_trials
-from biomarl_tune.analysis.verdict import as_data, verdict_lines
 from biomarl_tune.errors import InputError
-from biomarl_tune.progress import clock, shown_value
-from biomarl_tune.run import check_cpus, evaluate_run
-from biomarl_tune.search.rungs import rung_levels
-from biomarl_tune.search.space import Dimension
-from biomarl_tune.search.spec import SearchSpec, load_spec
+from biomarl_tune.progress import clock
 from biomarl_tune.search.study import Study
 
 STATES = ("COMPLETE", "PRUNED", "FAILED", "RUNNING", "WAITING")
@@ -40,6 +35,10 @@ def print_trials(run_dir: Path, *, sort: str, state: str, as_json: bool) -> None
         print(table.to_json(orient="records", indent=2))  # noqa: T201
         return
     _print(table)
+    if (run_dir / "study.db").is_file():
+        with Study.open(run_dir, read_only=True) as study:
+            for line in remarks(study):
+                Console().print(line, highlight=False, soft_wrap=True)
 
 
 def _by_column(table: pd.DataFrame, sort: str) -> pd.DataFrame:
@@ -88,65 +87,3 @@ def _cell(value: Any) -> str:
     if pd.isna(value):  # a condition ruled the setting out
         return ""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def print_evaluation(
-    run_dir: Path,
-    top: int | None,
-    seeds: int | None,
-    episodes: int | None,
-    *,
-    greedy: bool,
-    as_json: bool,
-) -> None:
-    """Repeat a run's evaluation stage and print the verdict.
-
-    Raises:
-        InputError: no run directory, or a number below 1.
-    """
-    result = evaluate_run(run_dir, top=top, seeds=seeds, episodes=episodes, greedy=greedy)
-    if as_json:
-        print(json.dumps(as_data(result.verdict), indent=2))  # noqa: T201
-        return
-    for line in verdict_lines(result.verdict):
-        Console().print(line, highlight=False, soft_wrap=True)
-
-
-def print_check(spec_file: Path, *, as_json: bool) -> None:
-    """Check a search space and print what it asks for.
-
-    Raises:
-        InputError: ``file:line: key: problem, value; remedy``.
-    """
-    spec = load_spec(spec_file)
-    check_cpus(spec)
-    console = Console()
-    if as_json:
-        console.print_json(data=_facts(spec))
-        return
-    console.print(f"{spec_file}: a sound search space.", highlight=False)
-    for name, value in _facts(spec).items():
-        console.print(f"  {name}: {value}", highlight=False, soft_wrap=True)
-
-
-def _facts(spec: SearchSpec) -> dict[str, Any]:
-    objective = ", ".join(f"{o.metric} ({o.mode})" for o in spec.objective)
-    return {
-        "name": spec.name,
-        "trials": spec.search.trials,
-        "sampler": spec.search.sampler,
-        "objective": objective,
-        "iterations": spec.stopping.max_iterations,
-        "rungs": ", ".join(map(str, rung_levels(spec.stopping))) or "none",
-        **{name: _range(dimension) for name, dimension in spec.space.items()},
-    }
-
-
-def _range(dimension: Dimension) -> str:
-    if dimension.kind == "choice":
-        return f"one of {', '.join(shown_value(choice) for choice in dimension.choices)}"
-    text = f"{dimension.kind} {shown_value(dimension.low)} to {shown_value(dimension.high)}"
-    if dimension.step:
-        text += f" in steps of {dimension.step:g}"
-    when = ", ".join(f"{name} = {value}" for name, value in dimension.when.items())
-    return text + (f", when {when}" if when else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 _SHOWN_TRIALS = 16
+_log = logging.getLogger(__name__)
 _STYLE = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red", "RUNNING": "cyan"}
 
 
@@ -53,7 +55,13 @@ class Progress:
     def __enter__(self) -> Self:
         """Begin to show the table where the output is a terminal."""
         if self.console.is_terminal:
-            self._live = Live(get_renderable=self.table, console=self.console, refresh_per_second=4)
+            self._live = Live(
+                get_renderable=self.table,
+                console=self.console,
+                refresh_per_second=4,
+                redirect_stdout=False,  # what others print goes to run.log
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
@@ -88,8 +96,9 @@ class Progress:
         )
 
     def _line(self, text: str) -> None:
+        _log.info(text)
         if self._live is None:
-            self.console.print(text, highlight=False, soft_wrap=True)
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _best(self) -> tuple[int, float] | None:
         """Return the number and value of the best complete trial, else of any that reported."""
@@ -152,7 +161,9 @@ def shown_settings(settings: Mapping[str, Any]) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """Return a value as people write it: floats to three digits."""
+    """Return a value as people write it: floats to three digits, true and false as in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

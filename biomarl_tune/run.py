@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
 from biomarl_tune.analysis.evaluation import Stage, evaluate_study
+from biomarl_tune.analysis.remarks import remarks
 from biomarl_tune.analysis.trials import load_trials, write_table, write_tables
 from biomarl_tune.analysis.verdict import Verdict, verdict_lines, verdict_of
-from biomarl_tune.errors import EngineError, InputError, NoUsableTrialError, StoppedError
+from biomarl_tune.chatter import chatter_to
+from biomarl_tune.errors import EngineError, NoUsableTrialError, StoppedError
 from biomarl_tune.interruption import Interruption
+from biomarl_tune.preflight import available_cpus, check_cpus, check_engine
 from biomarl_tune.progress import Progress
 from biomarl_tune.search.conductor import Conductor
-from biomarl_tune.search.directory import fresh_name
+from biomarl_tune.search.directory import RunDirectory, fresh_name
+from biomarl_tune.search.extension import extend
+from biomarl_tune.search.progress_table import ProgressTable
 from biomarl_tune.search.serial import run_serially
-from biomarl_tune.search.space import greatest
 from biomarl_tune.search.spec import SearchSpec, parse_spec
 from biomarl_tune.search.study import Study
 from biomarl_tune.search.tensorboard import TensorBoard
 from biomarl_tune.search.yaml_file import read_file
 
-ENGINES = ("auto", "ray", "local")
-
-_RUNNERS = "ppo.num_env_runners"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,87 +113,30 @@ def resume_run(run_dir: str | Path, *, engine: str = "auto") -> SearchResult:
         return _run(study, engine)
 
 
-def evaluate_run(
-    run_dir: str | Path,
-    *,
-    top: int | None = None,
-    seeds: int | None = None,
-    episodes: int | None = None,
-    greedy: bool = False,
+def extend_run(
+    run_dir: str | Path, *, trials: str = "", minutes: str = "", engine: str = "auto"
 ) -> SearchResult:
-    """Repeat the evaluation stage of a run and return its verdict; nothing is printed.
-
-    What is left out is as in the run's spec.
+    """Ask for more of a search, and run that; see `biomarl_tune.search.extension`.
 
     Args:
-        run_dir: the run.
-        top: trials replayed.
-        seeds: held-out seeds.
-        episodes: whole episodes a seed.
-        greedy: take the likeliest moves instead of sampling as in training.
+        run_dir: the run; changed bounds of ranges in its spec.yaml are taken over.
+        trials: how many in all (``44``), or how many more (``+20``).
+        minutes: of the budget, likewise.
+        engine: as of `Search.run`.
 
     Raises:
-        InputError: a number below 1, or no run directory.
+        InputError: there is no run directory, nothing to extend, or an amount that cannot be.
+        UnsafeError: spec.yaml asks for another search, or another process runs this one.
     """
-    for name, value in {"--top": top, "--seeds": seeds, "--episodes": episodes}.items():
-        if value is not None and value < 1:
-            msg = f"{name}: must be at least 1, got {value}"
-            raise InputError(msg)
-    with Study.open(Path(run_dir)) as study:
-        planned = study.spec.evaluation
-        stage = Stage(
-            top or planned.top,
-            seeds or planned.seeds,
-            episodes or planned.episodes_per_seed,
-            greedy=greedy,
-        )
-        return conclude(study, stage, Console(stderr=True))
-
-
-def check_engine(engine: str) -> None:
-    """Refuse an engine that there is not.
-
-    Raises:
-        InputError: it is none of auto, ray and local.
-    """
-    if engine not in ENGINES:
-        msg = f"--engine: there is no engine {engine!r}; use {', '.join(ENGINES)}"
-        raise InputError(msg)
-
-
-def available_cpus() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def check_cpus(spec: SearchSpec) -> None:
-    """Refuse a search of which some trial could never be placed on this machine.
-
-    Raises:
-        InputError: naming the setting and what it may be.
-    """
-    check_runners(greatest(spec.space, spec.experiment.flat(), _RUNNERS))
-
-
-def check_runners(runners: int) -> None:
-    """Refuse more env runners than this machine has processors for, the trial's own left out.
-
-    Raises:
-        InputError: naming the setting and what it may be.
-    """
-    cpus = available_cpus()
-    if runners + 1 > cpus:
-        msg = (
-            f"{_RUNNERS}: {runners} env runners and the trial itself need {runners + 1} CPUs, "
-            f"this machine has {cpus}; use at most {cpus - 1}"
-        )
-        raise InputError(msg)
+    check_engine(engine)
+    extend(RunDirectory(Path(run_dir)), trials=trials, minutes=minutes)
+    return resume_run(run_dir, engine=engine)
 
 
 def _run(study: Study, engine: str) -> SearchResult:
     spec = study.spec
-    with _chatter_to(study.directory.log) as console:
-        console.print(f"search {spec.name}: {spec.search.trials} trials → {study.directory.path}")
+    with chatter_to(study.directory.log) as console:
+        _tell(console, f"search {spec.name}: {spec.search.trials} trials → {study.directory.path}")
         objective = spec.objective[0]
         progress = Progress(
             console,
@@ -204,30 +147,44 @@ def _run(study: Study, engine: str) -> SearchResult:
             spec.stopping.max_iterations,
         )
         events = TensorBoard(study.directory.trial, objective.metric)
-        conductor = Conductor(study, (progress, events))
+        conductor = Conductor(study, (progress, events, ProgressTable(study)))
         study.directory.interrupt.unlink(missing_ok=True)
-        listening = Interruption(conductor.interrupt)
-        try:
-            with listening, progress:
-                if conductor.work_left:
-                    _conduct(conductor, engine, listening, console)
-        finally:
-            events.close()
-            write_tables(study)
-        if listening.signal is not None:
-            msg = f"stopped; go on with: biomarl-tune resume {study.directory.path}"
-            raise StoppedError(msg, listening.exit_signal)
-        if conductor.hopeless:
-            msg = f"the first trials all failed: {conductor.hopeless}; see {study.directory.log}"
-            raise NoUsableTrialError(msg)
-        planned = spec.evaluation
-        stage = Stage(planned.top, planned.seeds, planned.episodes_per_seed)
-        result = conclude(study, stage, console)
-        console.print()
-        for line in verdict_lines(result.verdict):
-            console.print(line, highlight=False, soft_wrap=True)
-        console.print(f"Everything is in {study.directory.path}", highlight=False)
-        return result
+        with Interruption(conductor.interrupt) as listening:
+            try:
+                with progress:
+                    if conductor.work_left:
+                        _conduct(conductor, engine, listening, console)
+            finally:
+                events.close()
+                write_tables(study)
+            listening.at_once()
+            if listening.signal is None:
+                return _concluded(conductor, console)
+        raise _stopped(study, listening.exit_signal)
+
+
+def _concluded(conductor: Conductor, console: Console) -> SearchResult:
+    """Replay the best trials and tell the verdict, where the search went to its end."""
+    study = conductor.study
+    if conductor.failure is not None:
+        raise conductor.failure
+    if conductor.hopeless:
+        msg = (
+            f"the first trials all failed: {conductor.hopeless}; "
+            f"the traceback is in {study.directory.trial(0) / 'error.txt'}"
+        )
+        raise NoUsableTrialError(msg)
+    planned = study.spec.evaluation
+    result = conclude(study, Stage(planned.top, planned.seeds, planned.episodes_per_seed), console)
+    console.print()
+    for line in (*verdict_lines(result.verdict), *remarks(study)):
+        _tell(console, line)
+    _tell(console, f"Everything is in {study.directory.path}")
+    return result
+
+
+def _stopped(study: Study, number: int) -> StoppedError:
+    return StoppedError(f"stopped; go on with: biomarl-tune resume {study.directory.path}", number)
 
 
 def _conduct(conductor: Conductor, engine: str, listening: Interruption, console: Console) -> None:
@@ -244,7 +201,7 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
         except EngineError as error:
             if engine == "ray":
                 raise
-            console.print(f"{error}; going on without it, one trial at a time")
+            _tell(console, f"{error}; going on without it, one trial at a time")
             run_serially(conductor)
             return
         listening.__enter__()  # Ray has put its own handlers in
@@ -256,11 +213,7 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
 
 def conclude(study: Study, stage: Stage, console: Console) -> SearchResult:
     """Evaluate what a search has found, write the tables and return the verdict."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False)
-
-    evaluation = evaluate_study(study, stage, say)
+    evaluation = evaluate_study(study, stage, partial(_tell, console))
     write_tables(study)
     write_table(evaluation, study.directory.table("evaluation"))
     verdict = verdict_of(study, evaluation)
@@ -268,31 +221,8 @@ def conclude(study: Study, stage: Stage, console: Console) -> SearchResult:
     return SearchResult(path, verdict, load_trials(path), evaluation)
 
 
-@contextlib.contextmanager
-def _chatter_to(log: Path) -> Iterator[Console]:
-    """Send what libraries print and log to a file; yield a console that still reaches the user."""
-    if sys.stdout is not sys.__stdout__:  # a notebook or a test has its own
-        yield Console()
-        return
-    _flush()
-    out, err = os.dup(1), os.dup(2)
-    handler = logging.FileHandler(log)
-    logging.getLogger().addHandler(handler)
-    try:
-        with log.open("ab") as file, os.fdopen(os.dup(out), "w") as user:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            yield Console(file=user)
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
-        _flush()
-        for saved, number in ((out, 1), (err, 2)):
-            os.dup2(saved, number)
-            os.close(saved)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+def _tell(console: Console, text: str) -> None:
+    """Say it to the user, and to the log."""
+    _log.info(text)
+    wrap = console.is_terminal  # between words; elsewhere a line stays a line
+    console.print(text, markup=False, highlight=False, soft_wrap=not wrap)

@@ -1,12 +1,14 @@
-"""Every setting as YAML, with its meaning, unit and range."""
+"""Experiment files: every setting as YAML, with its meaning, unit and range."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from biomarl_tune.errors import InputError
-from biomarl_tune.experiment import Experiment, setting_fields
+from biomarl_tune.experiment import Experiment, experiment_from, setting_fields
+from biomarl_tune.search.yaml_file import parse, read_file
 
 ORIGINAL = {"ppo.num_env_runners": 4, "ppo.train_batch_size": 4_000}
 PROFILES: dict[str, dict[str, Any]] = {"default": {}, "original": ORIGINAL}
@@ -42,6 +44,23 @@ def render(profile: str = "default") -> str:
     return "\n".join(lines) + "\n"
 
 
+def load_experiment(file: Path) -> Experiment:
+    """Read settings from a YAML file as ``biomarl-tune template`` writes it.
+
+    Raises:
+        InputError: the file cannot be read, or a setting is unknown or has a wrong value.
+    """
+    document = parse(read_file(file), str(file))
+    if not isinstance(document.tree, dict):
+        msg = f"{file}: must be a mapping of env, model and ppo; see biomarl-tune template"
+        raise InputError(msg)
+    try:
+        return experiment_from(document.tree)
+    except InputError as error:
+        msg = f"{file}: {error}"
+        raise InputError(msg) from None
+
+
 def _remark(name: str) -> str:
     field = setting_fields()[name]
     unit = (field.json_schema_extra or {}).get("unit", "")
@@ -52,7 +71,7 @@ def _remark(name: str) -> str:
 def _range(field: Any) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [
-        f"{signs[key]} {getattr(bound, key):g}"
+        f"{signs[key]} {getattr(bound, key):,}"
         for bound in field.metadata
         for key in signs
         if hasattr(bound, key)

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from biomarl_tune.analysis.trials import write_table
 from biomarl_tune.errors import InputError, RunExistsError, TrialError
-from biomarl_tune.experiment import Experiment, experiment_from
+from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.ppo.trial import Trial, TrialRun
-from biomarl_tune.run import available_cpus, check_runners
+from biomarl_tune.preflight import available_cpus, check_runners
 from biomarl_tune.search.tensorboard import TensorBoard
-from biomarl_tune.search.yaml_file import parse, read_file
+from biomarl_tune.template import load_experiment
 
 ENGINES = ("local", "ray")
 _METRIC = "episode_return_mean"
@@ -153,23 +153,6 @@ def train_command(
         print(json.dumps({**result.metrics, "checkpoint": str(result.checkpoint)}, indent=2))  # noqa: T201
         return
     console.print(f"checkpoint: {result.checkpoint}", highlight=False)
-
-
-def load_experiment(file: Path) -> Experiment:
-    """Read settings from a YAML file as ``biomarl-tune template`` writes it.
-
-    Raises:
-        InputError: the file cannot be read, or a setting is unknown or has a wrong value.
-    """
-    document = parse(read_file(file), str(file))
-    if not isinstance(document.tree, dict):
-        msg = f"{file}: must be a mapping of env, model and ppo; see biomarl-tune template"
-        raise InputError(msg)
-    try:
-        return experiment_from(document.tree)
-    except InputError as error:
-        msg = f"{file}: {error}"
-        raise InputError(msg) from None
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -13,14 +13,27 @@ PACKAGE = Path(__file__).parents[1] / "biomarl_tune"
 
 # a module may import from its own layer and from those before it
 LAYERS = (
-    ("errors", "experiment", "scalars"),
+    ("errors", "experiment", "scalars", "faults", "steady"),
     ("colony",),
     ("brain",),
     ("ppo",),
     ("rllib",),
     ("search",),
     ("analysis",),
-    ("run", "training", "template", "listing", "progress", "interruption"),
+    (
+        "run",
+        "plan",
+        "timing",
+        "training",
+        "template",
+        "listing",
+        "progress",
+        "interruption",
+        "chatter",
+        "doctor",
+        "preflight",
+        "reevaluation",
+    ),
     ("server", "cli"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names} | {"": len(LAYERS)}

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
+from biomarl_tune.analysis.contenders import DEFAULTS, RANDOM, contender_name
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import NoUsableTrialError
 from biomarl_tune.experiment import Experiment
@@ -22,7 +24,6 @@ from biomarl_tune.ppo.trial import TrialRun
 from biomarl_tune.search.study import Study
 from biomarl_tune.search.trial import Trial
 
-DEFAULTS, RANDOM = -1, -2  # in place of a trial's number
 HELD_OUT = 2**31  # training seeds are below (experiment.seed), so these are disjoint from them
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def evaluate_study(study: Study, stage: Stage, say: Say) -> pd.DataFrame:
     frames = []
     for trial in chosen:
         say(f"replaying trial {trial.number} on {stage.seeds} held-out seeds")
-        frames.append(replay_checkpoint(_checkpoint(study, trial), trial.number, stage))
+        frames.append(replay_checkpoint(checkpoint_of(study, trial), trial.number, stage))
     means = [frame["return"].mean() for frame in frames]
     winner = chosen[means.index(max(means))]
     defaults = defaults_checkpoint(study, winner.iteration, say)
@@ -130,9 +131,14 @@ def best_trials(study: Study, top: int) -> list[Trial]:
 def replay_checkpoint(checkpoint: Path, number: int, stage: Stage) -> pd.DataFrame:
     """Replay one checkpoint; it holds all that is needed, settings included."""
     experiment, weights = load_weights(checkpoint)
+    return replay_policy(experiment, brain(experiment, weights), number, stage)
+
+
+def brain(experiment: Experiment, weights: dict[str, Tensor]) -> BioPolicy:
+    """Build the policy of some settings, which need not be those that trained the weights."""
     policy = BioPolicy(experiment.env, experiment.model)
     policy.load_state_dict(weights)
-    return _replay(experiment, policy, number, stage)
+    return policy
 
 
 def replay_random(experiment: Experiment, stage: Stage) -> pd.DataFrame:
@@ -140,14 +146,29 @@ def replay_random(experiment: Experiment, stage: Stage) -> pd.DataFrame:
     policy = BioPolicy(experiment.env, experiment.model)
     for weight in policy.parameters():
         torch.nn.init.zeros_(weight)
-    return _replay(experiment, policy, RANDOM, stage)
+    return replay_policy(experiment, policy, RANDOM, stage)
 
 
-def _replay(experiment: Experiment, policy: BioPolicy, number: int, stage: Stage) -> pd.DataFrame:
+def replay_policy(
+    experiment: Experiment, policy: BioPolicy, number: int, stage: Stage, *, idle: int = 0
+) -> pd.DataFrame:
+    """Play a policy on the held-out seeds.
+
+    Args:
+        experiment: whose world is played in.
+        policy: built for that world.
+        number: goes into the table.
+        stage: the seeds and how moves are chosen.
+        idle: agents that stand still.
+    """
     pairs = [(s, e) for s in range(stage.seeds) for e in range(stage.episodes_per_seed)]
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(1)  # the arrays are small: a second thread brings nothing
     played = play(
-        experiment.env, policy, [(HELD_OUT + s, e) for s, e in pairs], greedy=stage.greedy
+        experiment.env,
+        policy,
+        [(HELD_OUT + s, e) for s, e in pairs],
+        greedy=stage.greedy,
+        idle=idle,
     )
     return pd.DataFrame(
         {
@@ -164,11 +185,8 @@ def _replay(experiment: Experiment, policy: BioPolicy, number: int, stage: Stage
 
 def defaults_checkpoint(study: Study, iterations: int, say: Say) -> Path:
     """Return a checkpoint of the fixed settings and defaults, trained if there is none."""
-    base = study.spec.experiment.flat()
-    for trial in study.trials():
-        same = all(base[name] == value for name, value in trial.settings.items())
-        if same and trial.state == "COMPLETE" and trial.last and trial.last.checkpoint:
-            return _checkpoint(study, trial)
+    if trial := _defaults_trial(study):
+        return checkpoint_of(study, trial)
     plan = TrialPlan(
         number=DEFAULTS,
         directory=study.directory.defaults.absolute(),
@@ -189,6 +207,41 @@ def defaults_checkpoint(study: Study, iterations: int, say: Say) -> Path:
     return plan.directory / str(report["checkpoint"])
 
 
-def _checkpoint(study: Study, trial: Trial) -> Path:
+def trained_checkpoint(study: Study, number: int) -> Path:
+    """Return the checkpoint that stands for a number in a run's evaluation.
+
+    Args:
+        study: the record.
+        number: of a trial, or -1 for the defaults.
+
+    Raises:
+        NoUsableTrialError: there is none.
+    """
+    if number == DEFAULTS:
+        trial = _defaults_trial(study)
+    else:
+        trial = next((t for t in study.trials() if t.number == number), None)
+    if trial and trial.last and trial.last.checkpoint:
+        return checkpoint_of(study, trial)
+    found = latest_checkpoint(study.directory.defaults / "checkpoints")
+    if number != DEFAULTS or found is None:
+        path = study.directory.path
+        msg = f"{path}: no checkpoint of {contender_name(number)}; run biomarl-tune evaluate {path}"
+        raise NoUsableTrialError(msg)
+    return found
+
+
+def _defaults_trial(study: Study) -> Trial | None:
+    """Return the COMPLETE trial that ran exactly the defaults, if one did."""
+    base = study.spec.experiment.flat()
+    for trial in study.trials():
+        same = all(base[name] == value for name, value in trial.settings.items())
+        if same and trial.state == "COMPLETE" and trial.last and trial.last.checkpoint:
+            return trial
+    return None
+
+
+def checkpoint_of(study: Study, trial: Trial) -> Path:
+    """Return the newest checkpoint of a trial that has one."""
     assert trial.last is not None
     return study.directory.trial(trial.number) / trial.last.checkpoint

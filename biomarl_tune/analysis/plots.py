@@ -6,6 +6,7 @@ belongs to whoever asked for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -44,8 +45,18 @@ def learning_curves(
     *,
     metric: str = "episode_return_mean",
     mode: Mode = "max",
+    rungs: Sequence[int] = (),
 ) -> Figure:
-    """Draw a metric against agent steps, one line a trial and seed, the best trial in front."""
+    """Draw a metric against agent steps, one line a trial and seed, the best trial in front.
+
+    Args:
+        metrics: the reports.
+        trials: how each trial ended.
+        metric: the scalar that is drawn.
+        mode: whether high or low values are good.
+        rungs: iterations at which early stopping decided; drawn where half of the trials have
+            taken fewer agent steps.
+    """
     figure, axes = new_figure()
     if metrics.empty:
         return without_data(figure, axes, "no reports yet")
@@ -60,7 +71,13 @@ def learning_curves(
     axes.set_ylabel(metric_label(metric))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     add_legend(figure, axes)
-    return captioned(figure, "Each line is a trial; its mark shows where the trial ended.")
+    caption = "Each line is a trial; its mark shows where the trial ended."
+    for level in rungs:
+        place = metrics.loc[metrics["iteration"] == level, "agent_steps"].median()
+        axes.axvline(place, color=GREY, linewidth=1.0, linestyle="--", zorder=0)
+    if rungs:
+        caption += f" Dashed: the rungs, iterations {', '.join(map(str, rungs))}."
+    return captioned(figure, caption)
 
 
 def return_against_setting(

@@ -1,7 +1,9 @@
 """The tables of a run as tidy DataFrames, from the record while there is one, else from files.
 
 trials      one row a trial: number, state, value, params.<dotted name>..., iterations,
-            agent_steps, seconds, cpu_seconds, stopped_because, checkpoint, error
+            agent_steps, seconds, cpu_seconds, stopped_because, checkpoint, error, start, why,
+            audited, value_per_million_agent_steps, value_per_cpu_second; with two objectives
+            value_2 and pareto
 metrics     one row a report: number, seed, iteration, agent_steps, seconds, then the other
             scalars of scalars.py, cpu_seconds, checkpoint
 evaluation  one row a replayed episode: number (-1 the defaults, -2 a random policy), seed,
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from biomarl_tune.analysis.pareto import on_front
 from biomarl_tune.errors import InputError, StorageError
 from biomarl_tune.scalars import SCALARS
 from biomarl_tune.search.directory import RunDirectory
@@ -50,6 +53,11 @@ def load_trials(run_dir: str | Path) -> pd.DataFrame:
         checkpoint: the newest one, relative to the run directory; empty if there is none.
         error: of a FAILED trial.
         start: start_with or sampler; and why, the same in words.
+        audited: the iteration at which ASHA condemned a trial that ran on for the audit; else 0.
+        value_per_million_agent_steps, value_per_cpu_second: what a setting gives for experience,
+            and for its cost; NaN where there is no value.
+        pareto: whether no COMPLETE trial is better in one objective and as good in the other,
+            where there are two.
 
     Raises:
         InputError: no run directory.
@@ -107,6 +115,19 @@ def load_evaluation(run_dir: str | Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def load_table(directory: RunDirectory, name: str) -> pd.DataFrame:
+    """Return a table of a stage after the search, without any rows where that was not run.
+
+    Args:
+        directory: of the run.
+        name: evaluation, ablation or robustness.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return _read(directory, name) if directory.table(name).is_file() else pd.DataFrame()
+
+
 def write_tables(study: Study) -> None:
     """Write trials.parquet and metrics.parquet, each whole or not at all.
 
@@ -139,10 +160,19 @@ def trials_table(study: Study) -> pd.DataFrame:
     names = list(study.spec.space)
     rows = [_trial_row(trial, names, study) for trial in study.trials()]
     table = pd.DataFrame(rows, columns=list(_trial_row(None, names, study)))
-    counted = {"number": "int64", "iterations": "int64"}
+    counted = {"number": "int64", "iterations": "int64", "audited": "int64"}
     measured = ["value", "value_2", "agent_steps", "seconds", "cpu_seconds"]
     floats = {name: "float64" for name in measured if name in table}
-    return table.astype({**counted, **floats})
+    table = table.astype({**counted, **floats})
+    table["value_per_million_agent_steps"] = _ratio(table["value"], table["agent_steps"] / 1e6)
+    table["value_per_cpu_second"] = _ratio(table["value"], table["cpu_seconds"])
+    if "value_2" in table:
+        table["pareto"] = on_front(table, study.spec.objective)
+    return table
+
+
+def _ratio(value: pd.Series, cost: pd.Series) -> pd.Series:
+    return value / cost.where(cost > 0)
 
 
 def metrics_table(study: Study) -> pd.DataFrame:
@@ -180,6 +210,7 @@ def _trial_row(trial: Trial | None, names: list[str], study: Study) -> dict[str,
         "error": trial.error if trial else "",
         "start": trial.start if trial else "",
         "why": trial.why if trial else "",
+        "audited": trial.audited if trial else 0,
     }
 
 

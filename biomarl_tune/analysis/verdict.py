@@ -1,63 +1,67 @@
-"""The verdict: which settings won, by how much, and how far the search's score can be trusted."""
+"""The verdict: which settings to take, whether they are better than the defaults, how sure that is.
+
+Two checkpoints are called different only where their 95 % intervals do not overlap, which errs on
+the side of caution. Of those that cannot be told from the leader, the cheapest wins.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from biomarl_tune.analysis.evaluation import DEFAULTS, RANDOM
-from biomarl_tune.analysis.statistics import (
-    Interval,
-    bootstrap_interval,
-    overlap,
-    probability_of_improvement,
+from biomarl_tune.analysis.contenders import (
+    DEFAULTS,
+    RANDOM,
+    RESAMPLES,
+    Contender,
+    contenders_of,
+    returns_by_number,
 )
+from biomarl_tune.analysis.statistics import Interval, overlap, paired_difference
 from biomarl_tune.search.study import Study
 
-_RESAMPLES = 5000
+Finding = Literal["better", "same", "worse"]
 
-
-@dataclass(frozen=True)
-class Contender:
-    """What one checkpoint returned on the held-out seeds."""
-
-    number: int  # of the trial, -1 the defaults, -2 a random policy
-    score: Interval  # interquartile mean of the colony's return, 95 % bootstrap interval
-    deliveries: float  # per episode, mean
-    search_value: float | None  # the objective that the search saw; None outside the study
-    state: str  # of the trial; empty outside the study
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        named = {DEFAULTS: "defaults", RANDOM: "random policy"}
-        return named.get(self.number, f"trial {self.number}")
+_CHEAPER = 0.9  # costs that differ by less are the same: processor time is noisy too
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The end of a search."""
 
-    winner: Contender
+    winner: Contender  # the cheapest of those that cannot be told from the leader
+    leader: Contender  # the trial with the highest score
+    tied: tuple[Contender, ...]  # trials that cannot be told from the leader, without it
+    finding: Finding  # what the winner is, compared with the defaults
     contenders: tuple[Contender, ...]  # the best first; the defaults and the random policy last
     settings: dict[str, Any]  # the winner's, as searched
     default_settings: dict[str, Any]  # the same settings' fixed or default values
-    improvement: Interval  # P(the winner's episode returns more than the defaults')
+    difference: Interval  # the winner's score minus the defaults', on the same seeds
     metric: str
     trials: int
     seeds: int
     episodes: int
 
     @property
-    def optimism_gap(self) -> float | None:
-        """The search's score of the winner minus its held-out score."""
-        if self.metric != "episode_return_mean" or self.winner.search_value is None:
+    def improvement(self) -> Interval:
+        """P(an episode of the winner returns more than one of the defaults)."""
+        return self.winner.improvement
+
+    @property
+    def optimism_gap(self) -> Interval | None:
+        """The search's score of the winner minus its held-out mean, with its interval."""
+        value, held_out = self.winner.search_value, self.winner.mean
+        if self.metric != "episode_return_mean" or value is None:
             return None
-        return self.winner.search_value - self.winner.score.estimate
+        return Interval(value - held_out.estimate, value - held_out.high, value - held_out.low)
+
+    def named(self, number: int) -> Contender:
+        """Return the contender of a number."""
+        return next(c for c in self.contenders if c.number == number)
 
 
 def verdict_of(study: Study, evaluation: pd.DataFrame) -> Verdict:
@@ -67,35 +71,28 @@ def verdict_of(study: Study, evaluation: pd.DataFrame) -> Verdict:
         study: the record.
         evaluation: as ``evaluate_study`` returns it.
     """
-    rng = np.random.default_rng(study.spec.seed)
-    trials = {trial.number: trial for trial in study.trials()}
-    metric = study.spec.objective[0].metric
-    found = []
-    for number, rows in evaluation.groupby("number"):
-        trial = trials.get(int(number))
-        value = trial.last.value(metric) if trial is not None and trial.last is not None else None
-        found.append(
-            Contender(
-                number=int(number),
-                score=bootstrap_interval(_by_seed(rows), rng=rng, resamples=_RESAMPLES),
-                deliveries=float(rows["deliveries"].mean()),
-                search_value=value,
-                state="" if trial is None else trial.state,
-            )
-        )
-    searched = sorted((c for c in found if c.number >= 0), key=lambda c: -c.score.estimate)
-    references = sorted((c for c in found if c.number < 0), key=lambda c: -c.number)
-    winner = searched[0]
+    trials = study.trials()
+    metric, seed = study.spec.objective[0].metric, study.spec.seed
+    contenders = contenders_of(evaluation, trials, metric=metric, seed=seed)
+    leader, tied = tied_with_leader(contenders)
+    winner = cheapest(leader, tied)
+    defaults = next(c for c in contenders if c.number == DEFAULTS)
+    returns = returns_by_number(evaluation)
     base = study.spec.experiment.flat()
-    settings = trials[winner.number].settings
-    returns = {number: _by_seed(rows) for number, rows in evaluation.groupby("number")}
+    settings = next(trial.settings for trial in trials if trial.number == winner.number)
     return Verdict(
         winner=winner,
-        contenders=(*searched, *references),
+        leader=leader,
+        tied=tied,
+        finding=compare(winner.score, defaults.score),
+        contenders=contenders,
         settings=settings,
         default_settings={name: base[name] for name in settings},
-        improvement=probability_of_improvement(
-            returns[winner.number], returns[DEFAULTS], paired=True
+        difference=paired_difference(
+            returns[winner.number],
+            returns[DEFAULTS],
+            rng=np.random.default_rng(seed),
+            resamples=RESAMPLES,
         ),
         metric=metric,
         trials=len(trials),
@@ -104,33 +101,60 @@ def verdict_of(study: Study, evaluation: pd.DataFrame) -> Verdict:
     )
 
 
-def verdict_lines(verdict: Verdict) -> list[str]:
-    """Say the verdict in words, one sentence a line."""
-    winner = verdict.winner
-    defaults, random = (
-        next(c for c in verdict.contenders if c.number == number) for number in (DEFAULTS, RANDOM)
+def tied_with_leader(contenders: tuple[Contender, ...]) -> tuple[Contender, tuple[Contender, ...]]:
+    """Return the trial with the highest score, and those that cannot be told from it."""
+    searched = sorted((c for c in contenders if c.number >= 0), key=lambda c: -c.score.estimate)
+    leader, *others = searched
+    return leader, tuple(c for c in others if overlap(leader.score, c.score))
+
+
+def cheapest(leader: Contender, tied: tuple[Contender, ...]) -> Contender:
+    """Return which to take: the leader, unless one that is as good cost clearly less."""
+    return min(
+        (leader, *tied),
+        key=lambda c: math.inf if c.cpu_seconds is None else _rounded_cost(c, leader),
     )
+
+
+def _rounded_cost(contender: Contender, leader: Contender) -> float:
+    """Return a cost in which what is about as dear as the leader counts as just as dear."""
+    cost, reference = contender.cpu_seconds or 0.0, leader.cpu_seconds or 0.0
+    return cost if cost < _CHEAPER * reference else max(cost, reference)
+
+
+def compare(score: Interval, other: Interval) -> Finding:
+    """Return what a score is next to another: better, worse, or not distinguishable."""
+    if overlap(score, other):
+        return "same"
+    return "better" if score.estimate > other.estimate else "worse"
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """Say the verdict in words, one sentence or two a line."""
+    winner, improvement = verdict.winner, verdict.improvement
     pairs = (
         f"{name} = {_shown(value)} (default {_shown(verdict.default_settings[name])})"
         for name, value in verdict.settings.items()
     )
     lines = [
-        (
-            f"{winner.name} wins: it returns {_score(winner.score)} a colony and episode "
-            f"(interquartile mean, 95 % interval; held-out: {verdict.seeds} seeds, "
-            f"{verdict.seeds * verdict.episodes} episodes) "
-            f"and makes {winner.deliveries:.0f} deliveries."
-        ),
-        f"Its settings: {'; '.join(pairs) or 'the defaults'}.",
-        _compared(winner, defaults) + f" An episode of it beats one of theirs with probability "
-        f"{verdict.improvement.estimate:.2f} "
-        f"[{verdict.improvement.low:.2f}, {verdict.improvement.high:.2f}].",
-        _compared(winner, random),
+        _headline(verdict),
+        f"Scores are interquartile means of the colony's return with 95 % intervals, over "
+        f"{verdict.seeds} held-out seeds, {verdict.seeds * verdict.episodes} episodes.",
+        *_tie_lines(verdict),
+        f"Settings of {winner.name}: {'; '.join(pairs) or 'the defaults'}.",
     ]
-    if verdict.optimism_gap is not None:
+    if verdict.settings != verdict.default_settings:
         lines.append(
-            f"Optimism gap: the search scored it {winner.search_value:.1f}, "
-            f"{verdict.optimism_gap:+.1f} against the held-out score."
+            f"On the same seeds it is {signed(verdict.difference)} against the defaults, and an "
+            f"episode of it beats one of theirs with probability {improvement.estimate:.2f} "
+            f"[{improvement.low:.2f}, {improvement.high:.2f}]."
+        )
+    lines.append(_against_random(verdict))
+    gap = verdict.optimism_gap
+    if gap is not None:
+        lines.append(
+            f"Optimism gap: the search scored it {winner.search_value:.1f}, its held-out mean is "
+            f"{winner.mean.estimate:.1f}: {signed(gap)}."
         )
     pruned = [c.name for c in verdict.contenders if c.state == "PRUNED"]
     if pruned:
@@ -138,6 +162,47 @@ def verdict_lines(verdict: Verdict) -> list[str]:
             f"Too few trials were completed, so {', '.join(pruned)}, stopped early, joined."
         )
     return lines
+
+
+def _headline(verdict: Verdict) -> str:
+    winner, defaults = verdict.winner, verdict.named(DEFAULTS)
+    mine = f"returns {shown_score(winner.score)} and makes {winner.deliveries:.0f} deliveries"
+    theirs = f"the defaults {shown_score(defaults.score)} and {defaults.deliveries:.0f}"
+    if verdict.settings == verdict.default_settings:
+        return f"The defaults themselves come first: {winner.name}, which ran them, {mine}."
+    name = _capital(winner.name)
+    if verdict.finding == "better":
+        return f"{name} is better than the defaults: it {mine}, {theirs}."
+    if verdict.finding == "worse":
+        return f"Nothing found is better than the defaults: {winner.name} {mine}, {theirs}."
+    return (
+        f"{name} is not distinguishable from the defaults: it {mine}, {theirs}; the "
+        f"intervals overlap, so keep the defaults or evaluate on more seeds than {verdict.seeds}."
+    )
+
+
+def _tie_lines(verdict: Verdict) -> list[str]:
+    winner, leader, tied = verdict.winner, verdict.leader, verdict.tied
+    others = [c for c in (leader, *tied) if c.number != winner.number]
+    if not others:
+        rest = [c for c in verdict.contenders if c.number >= 0 and c.number != winner.number]
+        names = ", ".join(f"{c.name} {shown_score(c.score)}" for c in rest)
+        return [f"{_capital(winner.name)} is better than the other trials replayed: {names}."] if rest else []
+    listed = ", ".join(
+        f"{c.name}, {shown_score(c.score)} for {_cost(c)} CPU seconds" for c in others
+    )
+    why = "it cost clearly less" if winner.number != leader.number else "none was clearly cheaper"
+    return [
+        f"{_capital(winner.name)} is not distinguishable from {listed}; {winner.name}, {_cost(winner)} CPU "
+        f"seconds, is preferred because {why}."
+    ]
+
+
+def _against_random(verdict: Verdict) -> str:
+    winner, random = verdict.winner, verdict.named(RANDOM)
+    found = compare(winner.score, random.score)
+    word = "not distinguishable from" if found == "same" else f"{found} than"
+    return f"It is {word} a random policy, which returns {shown_score(random.score)}."
 
 
 def as_data(verdict: Verdict) -> dict[str, Any]:
@@ -149,49 +214,63 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
             "iqm": c.score.estimate,
             "low": _finite(c.score.low),
             "high": _finite(c.score.high),
+            "median": interval_data(c.median),
+            "mean": interval_data(c.mean),
+            "probability_of_improvement": interval_data(c.improvement),
             "deliveries": c.deliveries,
             "search_value": c.search_value,
+            "cpu_seconds": c.cpu_seconds,
             "state": c.state,
         }
         for c in verdict.contenders
     ]
+    gap = verdict.optimism_gap
     return {
         "winner": verdict.winner.number,
+        "against_defaults": verdict.finding,
+        "leader": verdict.leader.number,
+        "not_distinguishable": [c.number for c in verdict.tied],
+        "words": verdict_lines(verdict),
         "settings": verdict.settings,
         "contenders": contenders,
-        "probability_of_improvement": verdict.improvement._asdict(),
-        "optimism_gap": verdict.optimism_gap,
+        "difference_to_defaults": interval_data(verdict.difference),
+        "probability_of_improvement": interval_data(verdict.improvement),
+        "optimism_gap": None if gap is None else gap.estimate,
+        "optimism_gap_interval": None if gap is None else interval_data(gap),
         "seeds": verdict.seeds,
         "episodes_per_seed": verdict.episodes,
     }
+
+
+def interval_data(interval: Interval) -> dict[str, float | None]:
+    """Return an interval as JSON holds it; a bound that is not finite is None."""
+    return {name: _finite(number) for name, number in interval._asdict().items()}
+
+
+def shown_score(score: Interval) -> str:
+    """Return a score as people read it: estimate and interval to one digit."""
+    if not math.isfinite(score.low):
+        return f"{score.estimate:.1f} [one seed, no interval]"
+    return f"{score.estimate:.1f} [{score.low:.1f}, {score.high:.1f}]"
+
+
+def signed(difference: Interval) -> str:
+    """Return a difference as people read it, with its sign."""
+    if not math.isfinite(difference.low):
+        return f"{difference.estimate:+.1f} [one seed, no interval]"
+    return f"{difference.estimate:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _compared(winner: Contender, other: Contender) -> str:
-    difference = winner.score.estimate - other.score.estimate
-    if overlap(winner.score, other.score):
-        return (
-            f"It is not distinguishable from the {other.name}, {_score(other.score)}: "
-            f"the intervals overlap."
-        )
-    better = "better" if difference > 0 else "worse"
-    return (
-        f"It is {better} than the {other.name}, {_score(other.score)}, by {abs(difference):.1f}; "
-        "the intervals do not overlap."
-    )
-
-
-def _by_seed(rows: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the returns [S, K] of one checkpoint."""
-    table = rows.pivot_table(index="seed", columns="episode", values="return")
-    return np.asarray(table.to_numpy(), dtype=np.float64)
-
-
-def _score(score: Interval) -> str:
-    return f"{score.estimate:.1f} [{score.low:.1f}, {score.high:.1f}]"
+def _cost(contender: Contender) -> str:
+    return "unknown" if contender.cpu_seconds is None else f"{contender.cpu_seconds:.0f}"
 
 
 def _shown(value: Any) -> str:

@@ -25,3 +25,20 @@ class _FastTanh(torch.autograd.Function):
 def fast_tanh(x: Tensor) -> Tensor:
     """Return ``tanh(x)`` as ``2 sigmoid(2 x) - 1``; torch's own costs several times as much."""
     return _FastTanh.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+
+
+_MINUS_ONE = torch.tensor(-1.0)
+
+
+def tanh_(x: Tensor) -> Tensor:
+    """Turn ``x`` into its hyperbolic tangent in place, as ``fast_tanh`` does; no gradient flows."""
+    y = x if x.dtype == torch.float32 else x.float()
+    y.mul_(2.0).sigmoid_()
+    torch.add(_MINUS_ONE, y, alpha=2.0, out=y)
+    return y if y is x else x.copy_(y)
+
+
+def tanh_backward_(gradient: Tensor, y: Tensor) -> Tensor:
+    """Turn the gradient of ``y = tanh(x)`` into that of ``x`` in place."""
+    torch.ops.aten.tanh_backward.grad_input(gradient, y, grad_input=gradient)
+    return gradient

@@ -49,3 +49,39 @@ class PheromoneAttention(nn.Module):
         smelled = (weights * columns).sum(dim=0, keepdim=True)
         attended = torch.addmm(self.values[:1].T * smelled, self.values[1:].T, weights)
         return logits.T, weights.T, attended.T
+
+
+class AttentionPass:
+    """The same, written out for columns first; gradients are asked for with ``backward``.
+
+    Args:
+        observed: [13, B] the observation and a one.
+        scents: [7, B] the scents among them.
+        keys: [8, 13] the keys times the query, as weights of ``observed``.
+    """
+
+    def __init__(self, observed: Tensor, scents: Tensor, keys: Tensor) -> None:
+        self._observed, self._scents = observed, scents
+        projected = keys @ observed
+        self.logits = torch.addcmul(projected[1:], scents, projected[:1])  # [7, B]
+        unnormalised = (self.logits - self.logits.amax(dim=0)).exp_()
+        self.weights = unnormalised.div_(unnormalised.sum(dim=0))  # [7, B]
+        smelled = (self.weights * scents).sum(dim=0, keepdim=True)
+        self.attended = torch.cat([smelled, self.weights])  # [8, B] what the values multiply
+
+    def backward(self, d_attended: Tensor, d_logits: Tensor, d_weights: Tensor | None) -> Tensor:
+        """Return the gradient of the keys [8, 13].
+
+        Args:
+            d_attended: [8, B] of ``attended``.
+            d_logits: [7, B] of the logits, as the moves' bias.
+            d_weights: [7, B] of the weights, as a loss of their own has it.
+        """
+        change = torch.addcmul(d_attended[1:], d_attended[:1], self._scents)
+        if d_weights is not None:
+            change += d_weights
+        change -= (self.weights * change).sum(dim=0)
+        d_projected = torch.empty_like(d_attended)
+        torch.addcmul(d_logits, self.weights, change, out=d_projected[1:])
+        torch.sum(d_projected[1:] * self._scents, dim=0, out=d_projected[0])
+        return (self._observed @ d_projected.T).T

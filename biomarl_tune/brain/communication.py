@@ -1,7 +1,8 @@
 """Messages: every agent hears the mean of its neighbours' vectors of the same step.
 
-The vectors are differentiable (CommNet, Sukhbaatar et al. 2016, eq. 2), and they are summed per
-cell before they are spread, so that the cost is linear in the agents.
+The vectors are differentiable (CommNet, Sukhbaatar et al. 2016, eq. 2). In large colonies they
+are summed per cell before they are spread, so that the cost is linear in the agents; in small
+ones a product with a matrix of pairs is cheaper. Letters: B world steps, N agents, M message.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 _DENSE_CELLS = 512  # up to here a product with a C x C matrix is cheaper than gathering
+_PAIRED_AGENTS = 64  # up to here a product with an N x N matrix is cheaper than sums per cell
 
 
 class Neighbourhood:
@@ -58,12 +60,83 @@ def hear(messages: Tensor, cell: Tensor, neighbourhood: Neighbourhood) -> Tensor
         cell: [B, N] where it stands.
         neighbourhood: of the lattice that ``cell`` counts.
     """
-    worlds, agents, width = messages.shape
+    said = torch.cat([messages, messages.new_ones(*cell.shape, 1)], dim=2)
+    others = _sum_of_others(said, cell, neighbourhood)
+    return others[..., :-1] / others[..., -1:].clamp(min=1.0)
+
+
+def _sum_of_others(said: Tensor, cell: Tensor, neighbourhood: Neighbourhood) -> Tensor:
+    """Add up, for each agent, what the others in its range say: [B, N, M]."""
+    worlds, agents, width = said.shape
     cells = neighbourhood.cells
     row = (cell + cells * torch.arange(worlds, device=cell.device)[:, None]).flatten()
-    said = torch.cat([messages, messages.new_ones(worlds, agents, 1)], dim=2).flatten(0, 1)
-    sums = messages.new_zeros(worlds * cells, width + 1).index_add(0, row, said)
-    heard = neighbourhood.spread(sums.view(worlds, cells, width + 1))
-    others = heard.flatten(0, 1).index_select(0, row) - said
-    mean = others[:, :width] / others[:, width:].clamp(min=1.0)
-    return mean.view(worlds, agents, width)
+    rows = said.reshape(-1, width)
+    sums = said.new_zeros(worlds * cells, width).index_add(0, row, rows)
+    spread = neighbourhood.spread(sums.view(worlds, cells, width)).flatten(0, 1)
+    return (spread.index_select(0, row) - rows).view(worlds, agents, width)
+
+
+class Ears:
+    """Who hears whom at every step of some worlds; made once and used for many messages.
+
+    What is heard is linear in what is said, so ``back`` is the transposed of ``hear``.
+
+    Args:
+        position: [W, T, N, 3] of every agent, in cells.
+        cell: [W, T, N] the same as an index.
+        reach: greatest distance, in cells.
+        neighbourhood: of the lattice, for colonies too large for pairs.
+    """
+
+    def __init__(
+        self, position: Tensor, cell: Tensor, reach: float, neighbourhood: Neighbourhood
+    ) -> None:
+        self._cell = cell
+        self._neighbourhood = neighbourhood
+        self._weights: Tensor | None = None  # [W, T, N, N] the listener first
+        if cell.shape[2] <= _PAIRED_AGENTS:
+            self._weights = _mean_weights(position, reach)
+
+    def select(self, worlds: Tensor) -> Ears:
+        """Return the ears of some worlds."""
+        chosen = object.__new__(Ears)
+        chosen._cell = self._cell.index_select(0, worlds)
+        chosen._neighbourhood = self._neighbourhood
+        weights = self._weights
+        chosen._weights = None if weights is None else weights.index_select(0, worlds)
+        return chosen
+
+    def hear(self, said: Tensor) -> Tensor:
+        """Return what is heard [M, W, N, T] of what is said [M, W, N, T]."""
+        return self._apply(said, transposed=False)
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """Turn a gradient of what is heard into one of what is said, both [M, W, N, T]."""
+        return self._apply(gradient, transposed=True)
+
+    def _apply(self, columns: Tensor, *, transposed: bool) -> Tensor:
+        width, worlds, agents, steps = columns.shape
+        if self._weights is None:
+            rows = columns.permute(1, 3, 2, 0).reshape(-1, agents, width)
+            cell = self._cell.flatten(0, 1)
+            count = _sum_of_others(torch.ones_like(rows[..., :1]), cell, self._neighbourhood)
+            share = 1.0 / count.clamp(min=1.0)
+            rows = rows * share if transposed else rows
+            heard = _sum_of_others(rows, cell, self._neighbourhood)
+            heard = heard if transposed else heard * share
+            return heard.view(worlds, steps, agents, width).permute(3, 0, 2, 1)
+        weights = self._weights.flatten(0, 1)
+        rows = columns.permute(1, 3, 0, 2).reshape(-1, width, agents)
+        heard = torch.bmm(rows, weights if transposed else weights.transpose(1, 2))
+        return heard.view(worlds, steps, width, agents).permute(2, 0, 3, 1)
+
+
+def _mean_weights(position: Tensor, reach: float) -> Tensor:
+    """Return the weights [W, T, N, N] with which each agent hears each, 0 of itself."""
+    axes = position.flatten(0, 1).unbind(dim=2)
+    distance = sum((x[:, :, None] - x[:, None, :]).square_() for x in axes)
+    assert isinstance(distance, Tensor)
+    near = (distance <= reach**2).to(position.dtype)
+    near.diagonal(dim1=1, dim2=2).zero_()
+    near /= near.sum(dim=2, keepdim=True).clamp_(min=1.0)
+    return near.view(*position.shape[:3], -1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from biomarl_tune.brain.activation import fast_tanh
+from biomarl_tune.brain.activation import fast_tanh, tanh_, tanh_backward_
 
 
 class Write(NamedTuple):
@@ -82,7 +82,7 @@ def chunk_read(write: Write, memory: Tensor, first: Tensor, *, eta: float) -> Te
     worlds, steps, agents, _ = write.query.shape
     query, key, value = (x.transpose(1, 2).flatten(0, 1) for x in write[:3])  # [W N, T, .]
     gate = write.gate.transpose(1, 2).flatten(0, 1)
-    within, carried = _decay_weights(first, eta)
+    within, carried = decay_weights(first, eta)
     scores = torch.bmm(query, key.transpose(1, 2))  # [W N, T, T]
     scores = (scores.view(worlds, agents, steps, steps) * within[:, None]).flatten(0, 1)
     read = torch.bmm(scores, gate * value)
@@ -91,8 +91,13 @@ def chunk_read(write: Write, memory: Tensor, first: Tensor, *, eta: float) -> Te
     return read.transpose(1, 2)
 
 
-def _decay_weights(first: Tensor, eta: float) -> tuple[Tensor, Tensor]:
-    """Return the weights of past writes [W, T, T] and of the memory before the chunk [W, T]."""
+def decay_weights(first: Tensor, eta: float) -> tuple[Tensor, Tensor]:
+    """Return the weights of past writes [W, T, T] and of the memory before the chunk [W, T].
+
+    Args:
+        first: [W, T] whether an episode begins at the step.
+        eta: the plasticity rate, per step.
+    """
     steps = first.shape[1]
     episode = first.cumsum(dim=1)
     time = torch.arange(steps, device=first.device)
@@ -102,3 +107,75 @@ def _decay_weights(first: Tensor, eta: float) -> tuple[Tensor, Tensor]:
     within = decay * (episode[:, :, None] == episode[:, None, :])
     carried = keep ** (time + 1) * (episode == 0)
     return within, carried
+
+
+class ChunkPass:
+    """``chunk_read`` and what comes before it, written out for columns first.
+
+    Args:
+        projected: [3K + 1, W, N, T] queries, keys, values and gates before their functions.
+        memory: [W, N, K, V] before the chunk.
+        within: [W, T, T] weights of past writes, from ``decay_weights``.
+        carried: [W, T] weights of the memory before the chunk.
+    """
+
+    def __init__(self, projected: Tensor, memory: Tensor, within: Tensor, carried: Tensor) -> None:
+        width, (worlds, agents, steps) = memory.shape[2], projected.shape[1:]
+        self._shape = projected.shape
+        self._within, self._carried = within[:, None], carried[:, None, :]
+        self._memory = memory.flatten(0, 1)  # [W N, K, V]
+        columns = projected.reshape(-1, worlds * agents, steps)
+        query, key, value, gate = torch.split(columns, [width, width, width, 1])
+        self._query = query  # [K, W N, T]
+        self._length = key.square().sum(dim=0).sqrt_().clamp_(min=1e-12)
+        self._key = key / self._length
+        self._value = tanh_(value.clone())
+        self.gate = gate[0].sigmoid()  # [W N, T]
+        self._told = (self.gate * self._value).permute(1, 0, 2)  # [W N, V, T] gated values
+        self._scores = torch.bmm(_steps_first(query), self._key.permute(1, 0, 2))  # [W N, T, T]
+        self._decay(self._scores)
+        old = (query.view(-1, worlds, agents, steps) * self._carried).view_as(query)
+        read = torch.bmm(self._memory.mT, old.permute(1, 0, 2))
+        read.baddbmm_(self._told, self._scores.mT)
+        self.read = read.permute(1, 0, 2).flatten(1)  # [V, B]
+
+    def _decay(self, scores: Tensor) -> None:
+        worlds, agents, steps = self._shape[1:]
+        scores.view(worlds, agents, steps, steps).mul_(self._within)
+
+    def backward(self, d_read: Tensor, d_gate: Tensor | None) -> Tensor:
+        """Return the gradient of ``projected``.
+
+        Args:
+            d_read: [V, B].
+            d_gate: [W, N, T] of the gates, as a loss of their own has it.
+        """
+        _, worlds, agents, steps = self._shape
+        width = self._query.shape[0]
+        d_columns = torch.empty(self._shape).view(-1, worlds * agents, steps)
+        d_query, d_key, d_value, d_gates = torch.split(d_columns, [width, width, width, 1])
+        d_read = d_read.view(-1, worlds * agents, steps)
+        d_told = torch.bmm(d_read.permute(1, 0, 2), self._scores).permute(1, 0, 2)
+        d_scores = torch.bmm(_steps_first(d_read), self._told)
+        self._decay(d_scores)
+        old = (d_read.view(-1, worlds, agents, steps) * self._carried).view_as(d_read)
+        found = torch.bmm(self._memory, old.permute(1, 0, 2))
+        found.baddbmm_(self._key.permute(1, 0, 2), d_scores.mT)
+        d_query.copy_(found.permute(1, 0, 2))
+
+        d_unit = torch.bmm(self._query.permute(1, 0, 2), d_scores).permute(1, 0, 2)
+        along = (self._key * d_unit).sum(dim=0)
+        torch.div(torch.addcmul(d_unit, self._key, along, value=-1.0), self._length, out=d_key)
+
+        torch.mul(d_told, self.gate, out=d_value)
+        tanh_backward_(d_value, self._value)
+        change = (d_told * self._value).sum(dim=0)
+        if d_gate is not None:
+            change += d_gate.view_as(change)
+        torch.ops.aten.sigmoid_backward.grad_input(change, self.gate, grad_input=d_gates[0])
+        return d_columns.view(self._shape)
+
+
+def _steps_first(columns: Tensor) -> Tensor:
+    """Return [., W N, T] as [W N, T, .]."""
+    return columns.permute(1, 2, 0)

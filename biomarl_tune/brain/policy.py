@@ -20,10 +20,10 @@ from torch.nn import functional
 from biomarl_tune.brain.activation import fast_tanh
 from biomarl_tune.brain.attention import PheromoneAttention
 from biomarl_tune.brain.breakthrough import BreakthroughHead
-from biomarl_tune.brain.communication import Neighbourhood, hear
+from biomarl_tune.brain.communication import Ears, Neighbourhood, hear
 from biomarl_tune.brain.plasticity import MemoryHead, Write, chunk_read, recurrent_step
 from biomarl_tune.colony import lattice
-from biomarl_tune.colony.observation import NO_SCENT, NUM_COLUMNS, SCENT
+from biomarl_tune.colony.observation import NO_SCENT, NUM_COLUMNS, POSITION, SCENT
 from biomarl_tune.experiment import EnvSettings, ModelSettings
 
 
@@ -55,6 +55,7 @@ class BioPolicy(nn.Module):
         hidden, memory, message = model.hidden_dim, model.memory_dim, model.message_dim
         self.agents = env.num_agents
         self._grid = env.grid_size
+        self._reach = env.communication_range
         self._neighbourhood = Neighbourhood(
             torch.from_numpy(lattice.neighbour_lists(env.grid_size, env.communication_range))
         )
@@ -190,10 +191,20 @@ class BioPolicy(nn.Module):
         logits = out[: lattice.NUM_MOVES]
         return logits if bias is None else logits + bias.T, out[lattice.NUM_MOVES]
 
+    def ears(self, obs: Tensor) -> Ears:
+        """Return who hears whom, from the positions observed [W, T, N, 12]."""
+        cell = self._cells(obs.reshape(-1, NUM_COLUMNS)).view(obs.shape[:3])
+        return Ears(self._positions(obs), cell, self._reach, self._neighbourhood)
+
+    def _positions(self, obs: Tensor) -> Tensor:
+        """Return the positions [..., 3] in cells that observations [..., 12] tell of."""
+        scale = obs.new_tensor([0.5 * (n - 1) for n in self._grid])
+        return ((obs[..., POSITION] + 1.0) * scale).round_()
+
     def _cells(self, rows: Tensor) -> Tensor:
         """Return the cell [B / N, N] that each observed position [B, 12] stands for."""
-        x, y, z = ((rows[:, i] + 1.0) * (0.5 * (n - 1)) for i, n in enumerate(self._grid))
-        cell = (x.round() * self._grid[1] + y.round()) * self._grid[2] + z.round()
+        x, y, z = self._positions(rows).unbind(dim=-1)
+        cell = (x * self._grid[1] + y) * self._grid[2] + z
         return cell.long().view(-1, self.agents)
 
 

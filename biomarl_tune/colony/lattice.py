@@ -15,6 +15,7 @@ Grid: TypeAlias = tuple[int, int, int]
 
 MOVES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 NUM_MOVES = len(MOVES)
+STAY = 0  # the move that is none
 NEST = 0
 
 

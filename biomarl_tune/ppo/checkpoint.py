@@ -26,6 +26,7 @@ from torch import Tensor
 
 from biomarl_tune.errors import CheckpointError
 from biomarl_tune.experiment import Experiment
+from biomarl_tune.faults import write_point
 
 _PREFIX = "iteration-"
 _MANIFEST = "manifest.json"
@@ -58,14 +59,21 @@ def save_checkpoint(
     scratch = parent / f".writing-{iteration:06d}-{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     try:
+        write_point()
         (scratch / "state").mkdir(parents=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        write_point()
         (scratch / "weights.safetensors").write_bytes(safetensors.torch.save(tensors))
+        write_point()
         (scratch / "experiment.json").write_text(experiment.model_dump_json(indent=2))
         if write_state is not None:
+            write_point()
             write_state(scratch / "state")
+        write_point()
         _write_manifest(scratch, iteration)
+        write_point()
         shutil.rmtree(final, ignore_errors=True)
+        write_point()
         scratch.rename(final)
         _sync(parent)
     finally:
@@ -117,6 +125,7 @@ def keep_newest(parent: Path, count: int) -> None:
         count: how many are kept.
     """
     for path in sorted(parent.glob(f"{_PREFIX}*"))[: -count or None]:
+        write_point()
         shutil.rmtree(path, ignore_errors=True)
     for path in parent.glob(".writing-*"):
         if not path.name.endswith(f"-{os.getpid()}"):

@@ -31,6 +31,7 @@ def play(
     seeds: Sequence[tuple[int, ...]],
     *,
     greedy: bool = False,
+    idle: int = 0,
 ) -> Episodes:
     """Play one whole episode a seed.
 
@@ -40,6 +41,7 @@ def play(
         seeds: one an episode, each a sequence of integers; the same seed gives the same episode
             whatever is played beside it.
         greedy: take the likeliest moves instead of sampling as in training.
+        idle: agents that fail: they stand in the nest from the first step to the last.
     """
     acting = ActingColony(env, policy, seeds)
     shape = len(seeds)
@@ -47,7 +49,7 @@ def play(
     deliveries, breakthroughs = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     chance = acting.draw(env.max_episode_steps)
     for t in range(env.max_episode_steps):
-        transition = acting.advance(chance[t], greedy=greedy).transition
+        transition = acting.advance(chance[t], greedy=greedy, idle=idle).transition
         returns += transition.reward.sum(axis=1, dtype=np.float64)
         deliveries += transition.delivered.sum(axis=1)
         breakthroughs += (transition.breakthrough[:, :-1] > 0).sum(axis=1)

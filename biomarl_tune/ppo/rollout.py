@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
+from biomarl_tune.colony import lattice
 from biomarl_tune.colony.observation import NUM_COLUMNS
 from biomarl_tune.colony.world import Colony, Transition
 from biomarl_tune.experiment import EnvSettings
@@ -85,18 +86,21 @@ class ActingColony:
         drawn = [generator.random(shape, dtype=np.float32) for generator in self.generators]
         return torch.from_numpy(np.stack(drawn, axis=1))
 
-    def advance(self, uniform: Tensor, *, greedy: bool = False) -> Step:
+    def advance(self, uniform: Tensor, *, greedy: bool = False, idle: int = 0) -> Step:
         """Let every agent observe, think and move once.
 
         Args:
             uniform: [E, N] the chance of the moves.
             greedy: take the likeliest move instead.
+            idle: so many agents, the first ones, stand still whatever they think.
         """
         obs, first = self.observe(), self.fresh
         output = self.policy.step(obs, self.memory)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
+        if idle:
+            actions[:, :idle] = lattice.STAY
         if output.memory is not None:
             self.memory = output.memory
         transition = self.colony.step(actions.numpy())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -11,11 +13,14 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from biomarl_tune.errors import StorageError
 from biomarl_tune.experiment import Experiment, Settings
 from biomarl_tune.ppo.checkpoint import keep_newest, latest_checkpoint, save_checkpoint
 
 _KEPT = 2  # checkpoints of a trial: the newest, and the one before in case it is damaged
 _PROGRESS = "progress.json"
+
+_log = logging.getLogger(__name__)
 
 
 class Trial(Settings):
@@ -82,7 +87,8 @@ class TrialRun:
     It goes on from the newest checkpoint in the trial's folder that verifies, if there is one:
     an interrupted search, a process that was lost and a node that was lost are the same case.
     Its first report is then the checkpoint's own, marked ``again``, because the search may have
-    ended before it was recorded.
+    ended before it was recorded. A checkpoint of the other engine, or of other settings, is no
+    state that this trainer can go on from: the trial starts over.
 
     Args:
         trial: where and how long.
@@ -101,25 +107,41 @@ class TrialRun:
             self._continue_from(newest)
 
     def _continue_from(self, checkpoint: Path) -> None:
-        self._trainer.read_state(checkpoint / "state")
         saved = json.loads((checkpoint / "state" / _PROGRESS).read_text())
+        if foreign := self._foreign(checkpoint, saved):
+            _log.warning("trial %s starts over: %s %s", self.trial.number, checkpoint, foreign)
+            shutil.rmtree(self.trial.checkpoints)
+            return
+        self._trainer.read_state(checkpoint / "state")
         self._progress = Progress(**saved["progress"])
         self._checkpoint = checkpoint.relative_to(self.trial.directory).as_posix()
         self._again = {**saved["report"], "checkpoint": self._checkpoint, "again": True}
+
+    def _foreign(self, checkpoint: Path, saved: dict[str, Any]) -> str:
+        engine = saved.get("engine")
+        if engine != type(self._trainer).__name__:
+            return f"was written by {engine}"
+        text = (checkpoint / "experiment.json").read_text()
+        if Experiment.model_validate_json(text) != self._trainer.experiment:
+            return "has other settings"
+        return ""
 
     def step(self) -> dict[str, Any]:
         """Run one iteration and return its report.
 
         Returns:
             The named scalars with ``iteration`` (from 1), ``seconds``, ``cpu_seconds`` and
-            ``checkpoint`` (relative to the trial's folder, or empty); or, when the trial cannot
-            go on, ``failure`` (one line) and ``traceback``.
+            ``checkpoint`` (relative to the trial's folder, or empty); when the trial cannot
+            go on, ``failure`` (one line) and ``traceback``; or, when its checkpoint could not
+            be written, ``storage`` (one line), which is no fault of the trial.
         """
         if self._again is not None:
             report, self._again = self._again, None
             return report
         try:
             return self._iterate()
+        except StorageError as error:
+            return {"storage": str(error)}
         except Exception as error:  # noqa: BLE001 - whatever it is ends the trial, not the search
             return failure_report(error)
 
@@ -139,17 +161,28 @@ class TrialRun:
     def _save(self, report: dict[str, Any]) -> None:
         def write_state(folder: Path) -> None:
             self._trainer.write_state(folder)
-            saved = {"progress": asdict(self._progress), "report": report}
+            saved = {
+                "engine": type(self._trainer).__name__,
+                "progress": asdict(self._progress),
+                "report": report,
+            }
             (folder / _PROGRESS).write_text(json.dumps(saved))
 
-        path = save_checkpoint(
-            self.trial.checkpoints,
-            self._progress.iteration,
-            self._trainer.experiment,
-            self._trainer.weights(),
-            write_state,
-        )
-        keep_newest(self.trial.checkpoints, _KEPT)
+        try:
+            path = save_checkpoint(
+                self.trial.checkpoints,
+                self._progress.iteration,
+                self._trainer.experiment,
+                self._trainer.weights(),
+                write_state,
+            )
+            keep_newest(self.trial.checkpoints, _KEPT)
+        except OSError as error:
+            msg = (
+                f"{self.trial.checkpoints}: a checkpoint cannot be written ({error.strerror}); "
+                "free or mend the disk, then resume"
+            )
+            raise StorageError(msg) from error
         self._checkpoint = path.relative_to(self.trial.directory).as_posix()
         self._checkpoint_time = time.monotonic()
 

@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from biomarl_tune.brain.chunk import Chunk
+from biomarl_tune.brain.passes import answer
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.experiment import Experiment
-from biomarl_tune.ppo.losses import Batch, losses
+from biomarl_tune.ppo.losses import Batch
+from biomarl_tune.ppo.objective import Rows, objective
 from biomarl_tune.ppo.optimizer import Adam
+from biomarl_tune.ppo.precision import hidden_dtype
+
+_FLOATS = ("logp", "advantages", "returns", "labels", "label_mask")
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Some worlds of a batch, laid out for the written-out passes."""
+
+    chunk: Chunk
+    actions: Tensor  # [W, N T]
+    floats: Tensor  # [5, W, N T] the columns of ``_FLOATS``
+
+    @classmethod
+    def whole(cls, policy: BioPolicy, batch: Batch) -> Minibatch:
+        """Lay out a batch as ``Sampler.sample`` returns it."""
+        return cls(
+            Chunk.of(policy, batch["obs"], batch["first"], batch["memory"]),
+            batch["actions"].transpose(1, 2).flatten(1),
+            torch.stack([batch[name].transpose(1, 2).flatten(1) for name in _FLOATS]),
+        )
+
+    def select(self, worlds: Tensor) -> Minibatch:
+        """Return some of its worlds."""
+        return Minibatch(
+            self.chunk.select(worlds),
+            self.actions.index_select(0, worlds),
+            self.floats.index_select(1, worlds),
+        )
+
+    @property
+    def rows(self) -> Rows:
+        """What the losses need."""
+        return Rows(self.actions.view(1, -1), *self.floats.flatten(1))
 
 
 def normalised(advantages: Tensor) -> Tensor:
@@ -35,14 +73,11 @@ def minibatches(
 
 
 def gradient_step(
-    policy: BioPolicy,
-    optimizer: Adam,
-    batch: Batch,
-    experiment: Experiment,
+    policy: BioPolicy, optimizer: Adam, minibatch: Minibatch, experiment: Experiment
 ) -> Batch:
     """Take one step of the optimiser on one minibatch and return its losses, detached."""
-    output = policy.sequence(batch["obs"], batch["first"], batch["memory"])
-    parts = losses(output, batch, experiment.ppo)
+    output = answer(policy, minibatch.chunk, dtype=hidden_dtype(experiment))
+    parts = objective(output, minibatch.rows, experiment.ppo)
     optimizer.zero_grad()
     parts["total"].backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(policy.parameters(), experiment.ppo.max_grad_norm)
@@ -70,15 +105,14 @@ def update(
         Every loss averaged over the minibatches, ``kl`` over the last epoch's alone, and
         ``explained_variance``.
     """
-    batch = {**batch, "advantages": normalised(batch["advantages"])}
+    whole = Minibatch.whole(policy, {**batch, "advantages": normalised(batch["advantages"])})
     found: dict[str, list[Tensor]] = defaultdict(list)
     count = 0
     for _ in range(experiment.ppo.num_epochs):
         chosen = minibatches(batch["obs"].shape[0], experiment, generator)
         count = len(chosen)
         for worlds in chosen:
-            index = torch.from_numpy(worlds)
-            part = {name: column.index_select(0, index) for name, column in batch.items()}
+            part = whole.select(torch.from_numpy(worlds))
             for name, loss in gradient_step(policy, optimizer, part, experiment).items():
                 found[name].append(loss)
     found["kl"] = found["kl"][-count:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 import time
@@ -22,7 +23,7 @@ from torch import Tensor
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import finite, resident_mb
-from biomarl_tune.ppo.trial import TrialRun
+from biomarl_tune.ppo.trial import TrialRun, failure_report
 from biomarl_tune.rllib.config import ExperimentConfig, parsed_experiment
 from biomarl_tune.rllib.sampler import (
     Sample,
@@ -38,6 +39,7 @@ from biomarl_tune.scalars import SCALARS
 logger = logging.getLogger(__name__)
 
 _AGENT_STEPS, _REMOTE_RUNNERS = "agent_steps", "remote_env_runners"
+_MB = 2**20
 _PATIENCE = 30.0  # seconds to wait for env runners when all are lost
 
 
@@ -73,17 +75,29 @@ class BioPPO(PPO):
 
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory:
-        """Return a CPU for each env runner, at least one.
+        """Return a CPU for the trial's process and for each env runner after the first.
 
-        The trial's own process waits while they sample, and they wait while it learns.
+        The first takes turns with the trial's process: one samples while the other waits. RLlib
+        wants a bundle for it all the same, and one that is not used keeps the requests of trials
+        with and without it alike, so that they share processes.
         """
-        ppo = parsed_experiment(config["experiment"]).ppo
-        return PlacementGroupFactory([{"CPU": 1}] * max(1, ppo.num_env_runners))
+        runners = parsed_experiment(config["experiment"]).ppo.num_env_runners
+        return PlacementGroupFactory([{"CPU": 1}, {"memory": _MB}] + [{"CPU": 1}] * (runners - 1))
 
     def setup(self, config: BioPPOConfig) -> None:
-        """Build everything; continue from the trial's newest checkpoint where there is one."""
-        super().setup(config)
-        self._begin_trial()
+        """Build everything; continue from the trial's newest checkpoint where there is one.
+
+        What goes wrong with a trial comes as its first report: an exception here would end the
+        process, which Tune starts again and again.
+        """
+        self._failure: dict[str, Any] | None = None
+        try:
+            super().setup(config)
+            self._begin_trial()
+        except Exception as error:
+            if config.trial is None:
+                raise
+            self._failure = failure_report(error)
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
         """Begin another trial in this warm process; env runners are kept, spare ones idle.
@@ -95,14 +109,24 @@ class BioPPO(PPO):
         config.validate()
         config.freeze()
         self.config = config
-        self.metrics.reset()
-        if self._runners_are_up():
-            self.learner_group.shutdown()
-            self.learner_group = config.build_learner_group()
-            self._begin_trial()
-        else:
-            self.cleanup()
+        if not self._begin_warm():
+            with contextlib.suppress(Exception):  # of what is half built or half dead
+                self.cleanup()
             self.setup(config)
+        return True
+
+    def _begin_warm(self) -> bool:
+        """Begin a trial with what is there, unless something is broken."""
+        try:
+            self.metrics.reset()
+            if self._failure is not None or not self._runners_are_up():
+                return False
+            self.learner_group.shutdown()
+            self.learner_group = self.config.build_learner_group()
+            self._begin_trial()
+        except Exception:
+            logger.exception("the process could not be reused and is built anew")
+            return False
         return True
 
     @property
@@ -148,6 +172,8 @@ class BioPPO(PPO):
         As a trial of a search, the report is that of ``TrialRun.step``, failures included; else
         they are raised.
         """
+        if self._failure is not None:
+            return dict(self._failure)
         report = self._run.step() if self._run is not None else self.train_iteration()
         return {"iteration": self._iterations, **report, TRAINING_ITERATION: self._iterations}
 

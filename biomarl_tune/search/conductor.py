@@ -6,12 +6,14 @@ propose, stop and fail alike.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from biomarl_tune.errors import TrialError
+from biomarl_tune.errors import BiomarlError, StorageError, TrialError, UnsafeError
+from biomarl_tune.search.leftovers import drop_unrecorded
 from biomarl_tune.search.rungs import rung_levels
 from biomarl_tune.search.study import Study
 from biomarl_tune.search.trial import EndState
@@ -43,6 +45,9 @@ class Task:
 class Conductor:
     """Lead a search on behalf of an engine.
 
+    When the disk or the record fails, no trial is to blame: `failure` keeps the error, no trial
+    goes on, and those under way stay in the record as running, for a resumed search.
+
     Args:
         study: the record, open for writing.
         observers: told after each change.
@@ -54,16 +59,22 @@ class Conductor:
         self._begin = time.monotonic()
         self._spent = study.seconds_spent
         self.interrupted = False
+        self.failure: BiomarlError | None = None
         self._running: set[int] = set()
 
     def next_task(self) -> Task | None:
         """Propose the next trial; None when there is none or the search is to stop."""
-        if self.interrupted or self.out_of_time or self.hopeless:
-            return None
+        with self._giving_up():
+            if not (self.interrupted or self.out_of_time or self.hopeless):
+                return self._propose()
+        return None
+
+    def _propose(self) -> Task | None:
         proposal = self.study.suggest()
         if proposal is None:
             return None
         number, spec = proposal.number, self.study.spec
+        drop_unrecorded(self.study.directory.trial(number), proposal.iteration)
         self._running.add(number)
         for observer in self._observers:
             observer.started(number, proposal.settings, proposal.iteration)
@@ -84,10 +95,18 @@ class Conductor:
             report: the scalars with ``iteration``, ``seconds``, ``cpu_seconds`` and
                 ``checkpoint``, and ``again`` when it is that of the checkpoint from which a
                 trial goes on; or ``failure`` (one line) and ``traceback`` of a trial that cannot
-                go on.
+                go on; or ``storage`` (one line) where its disk failed.
         """
+        with self._giving_up():
+            if number in self._running:
+                return self._take(number, report)
+        return False
+
+    def _take(self, number: int, report: Mapping[str, Any]) -> bool:
+        if "storage" in report:
+            raise StorageError(report["storage"])
         if "failure" in report:
-            self.fail(number, str(report["failure"]), str(report.get("traceback", "")))
+            self._fail(number, str(report["failure"]), str(report.get("traceback", "")))
             return False
         if report.get("again") and report["iteration"] <= self.study.last_iteration(number):
             self.study.rewind(number, int(report["iteration"]))
@@ -104,7 +123,7 @@ class Conductor:
     def _goes_on(self, number: int, iteration: int) -> bool:
         spec = self.study.spec
         if iteration >= spec.stopping.max_iterations:
-            self.end(number, "COMPLETE", f"all {iteration} iterations done")
+            self.end(number, "COMPLETE", "all iterations done")
             return False
         decision = self.study.decide(number)
         if decision.action == "stop":
@@ -117,8 +136,11 @@ class Conductor:
 
     def fail(self, number: int, reason: str, error: str) -> None:
         """Record that a trial cannot go on."""
-        if number not in self._running:
-            return
+        with self._giving_up():
+            if number in self._running:
+                self._fail(number, reason, error)
+
+    def _fail(self, number: int, reason: str, error: str) -> None:
         folder = self.study.directory.trial(number)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text(error or reason, encoding="utf-8")
@@ -142,7 +164,22 @@ class Conductor:
         so that a resumed search goes on with them.
         """
         self.interrupted = True
-        self.study.directory.interrupt.touch()
+        with contextlib.suppress(OSError):  # then their newest checkpoint has to do
+            self.study.directory.interrupt.touch()
+
+    @contextlib.contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Stop the search when the disk or the record fails, without a word to the engine."""
+        try:
+            yield
+        except (StorageError, UnsafeError) as error:
+            self.failure = self.failure or error
+        except OSError as error:
+            path = error.filename or self.study.directory.path
+            msg = f"{path}: cannot be written ({error.strerror}); mend the disk, then resume"
+            self.failure = self.failure or StorageError(msg)
+        if self.failure is not None:
+            self.interrupt()
 
     @property
     def work_left(self) -> bool:

@@ -82,6 +82,9 @@ def guarded(path: Path) -> Iterator[None]:
             "free the disk or end what locks it, then resume"
         )
         raise StorageError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror}); free or mend the disk, then resume"
+        raise StorageError(msg) from error
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from biomarl_tune.errors import InputError, RunExistsError, StorageError, UnsafeError
+from biomarl_tune.faults import write_point
 from biomarl_tune.search.spec import checked_name
 
 
@@ -95,6 +96,24 @@ def fresh_name(root: Path, name: str) -> str:
     return free
 
 
+def check_free(root: Path, name: str) -> None:
+    """Refuse a run that could not be created, and write nothing.
+
+    Raises:
+        RunExistsError: there is something of that name already.
+        InputError: the results folder cannot be written.
+    """
+    target = run_directory(root, name)
+    if os.path.lexists(target.path):
+        raise RunExistsError(_exists(target.path))
+    there = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if not there.is_dir():
+        msg = f"{root}: cannot be a results folder, {there} is a file; choose another --results"
+        raise InputError(msg)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(_unwritable(root))
+
+
 def build(root: Path, name: str, fill: Callable[[Path], None]) -> RunDirectory:
     """Create a run directory in one step: complete, or not at all.
 
@@ -116,10 +135,12 @@ def build(root: Path, name: str, fill: Callable[[Path], None]) -> RunDirectory:
         new = root / f".{name}.new"
         shutil.rmtree(new, ignore_errors=True)
         try:
+            write_point()
             new.mkdir()
             fill(new)
             for entry in (*new.iterdir(), new):
                 sync(entry)
+            write_point()
             new.rename(target.path)
             sync(root)
         except OSError as error:
@@ -180,6 +201,20 @@ def acquire(directory: RunDirectory) -> IO[str]:
     return file
 
 
+def holder(directory: RunDirectory) -> str:
+    """Return the number of the process that holds the run's lock; empty if none does."""
+    try:
+        file = directory.lock.open(encoding="utf-8")
+    except OSError:
+        return ""
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return file.read().strip() or "unknown"
+    return ""
+
+
 def _make_root(root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -187,8 +222,7 @@ def _make_root(root: Path) -> None:
         msg = f"{root}: cannot be a results folder ({error.strerror}); choose another --results"
         raise InputError(msg) from None
     if not os.access(root, os.W_OK | os.X_OK):
-        msg = f"{root}: cannot be written; choose another --results or mend its rights"
-        raise InputError(msg)
+        raise InputError(_unwritable(root))
 
 
 @contextlib.contextmanager
@@ -200,6 +234,10 @@ def _only_builder(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _unwritable(root: Path) -> str:
+    return f"{root}: cannot be written; choose another --results or mend its rights"
 
 
 def _exists(path: Path) -> str:

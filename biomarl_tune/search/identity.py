@@ -31,6 +31,8 @@ class Identity:
         spec_sha256: of the YAML.
         schema: of the record.
         versions: of Python and the packages that results depend on.
+        trials: asked for in all, once the search was extended.
+        minutes: of the budget, once the search was extended.
     """
 
     spec_text: str
@@ -39,10 +41,17 @@ class Identity:
     spec_sha256: str
     schema: int = SCHEMA
     versions: dict[str, str] = field(default_factory=dict)
+    trials: int | None = None
+    minutes: float | None = None
 
     def spec(self) -> SearchSpec:
-        """Return the search space."""
-        return parse_spec(self.spec_text, "spec.yaml", name=self.name, seed=self.seed)
+        """Return the search space, as far as it was extended."""
+        spec = parse_spec(self.spec_text, "spec.yaml", name=self.name, seed=self.seed)
+        if self.trials is None:
+            return spec
+        search = spec.search.model_copy(update={"trials": self.trials})
+        budget = spec.budget.model_copy(update={"minutes": self.minutes})
+        return spec.model_copy(update={"search": search, "budget": budget})
 
 
 def identity_of(spec: SearchSpec, text: str) -> dict[str, Any]:
@@ -83,8 +92,8 @@ def check_unchanged(identity: Identity, directory: RunDirectory) -> None:
         raise UnsafeError(msg) from None
     if sha256 != identity.spec_sha256:
         msg = (
-            f"{directory.spec}: was changed since the search began; restore it, "
-            "or start another search with --fresh"
+            f"{directory.spec}: was changed since the search began; restore it, take the change "
+            f"over with `biomarl-tune extend {directory.path}`, or start another search"
         )
         raise UnsafeError(msg)
     for name, version in _versions().items():

@@ -12,7 +12,8 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from biomarl_tune.errors import UnsafeError
+from biomarl_tune.errors import StorageError, UnsafeError
+from biomarl_tune.faults import write_point
 from biomarl_tune.search import database, reports
 from biomarl_tune.search.proposals import DIRECTIONS
 from biomarl_tune.search.space import plain
@@ -25,6 +26,7 @@ _STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "PRUNED",
     TrialState.FAIL: "FAILED",
 }
+AUDIT = "audited"
 _OPTUNA_STATES = {state: optuna_state for optuna_state, state in _STATES.items()}
 
 
@@ -39,6 +41,7 @@ class Record:
         self._storage = storage
         self._path = path
         self._open = True
+        self._file = _file_number(path)
         with self._guarded():
             studies = storage.get_all_studies()
         if len(studies) != 1:
@@ -58,6 +61,7 @@ class Record:
             storage = database.create_database(path)
             study = storage.create_new_study([DIRECTIONS[mode] for mode in modes], name)
             for key, value in attributes.items():
+                write_point()
                 storage.set_study_user_attr(study, key, value)
             _disconnect(storage)
 
@@ -80,8 +84,9 @@ class Record:
 
     def set_attribute(self, name: str, value: Any) -> None:
         """Write an attribute of the study."""
-        with self._guarded():
+        with self._writing():
             self._storage.set_study_user_attr(self._study, name, value)
+        self.attributes[name] = value
 
     def trials(self) -> dict[int, Trial]:
         """Return all trials by number, each with its newest report of seed 0."""
@@ -91,10 +96,26 @@ class Record:
         self._ids = {trial.number: trial._trial_id for trial in frozen}  # noqa: SLF001
         return {trial.number: _trial(trial, last.get(trial.number)) for trial in frozen}
 
-    def reports(self) -> list[Report]:
-        """Return all reports in the order of recording."""
+    def optuna_trials(self) -> list[FrozenTrial]:
+        """Return all trials by number as Optuna has them."""
         with self._guarded():
-            return reports.read_reports(self._storage.engine)
+            return sorted(
+                self._storage.get_all_trials(self._study, deepcopy=False),
+                key=lambda trial: trial.number,
+            )
+
+    def check_integrity(self) -> None:
+        """Have SQLite check the file.
+
+        Raises:
+            UnsafeError: it is damaged.
+        """
+        database.check_integrity(self._storage, self._path)
+
+    def reports(self, number: int | None = None) -> list[Report]:
+        """Return the reports of a trial, by default of all, in the order of recording."""
+        with self._guarded():
+            return reports.read_reports(self._storage.engine, number)
 
     def add(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> None:
         """Add a trial that begins now; `distributions` names the settings Optuna is told."""
@@ -105,36 +126,56 @@ class Record:
             user_attrs={"settings": trial.settings, "start": trial.start, "why": trial.why},
             system_attrs=trial.system,
         )
-        with self._guarded():
+        with self._writing():
             self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
 
     def set_state(self, number: int, state: State) -> None:
         """Let a trial wait or run."""
-        with self._guarded():
+        with self._writing():
             self._storage.set_trial_state_values(self._ids[number], _OPTUNA_STATES[state])
+
+    def mark_audited(self, trial: Trial) -> None:
+        """Write that a condemned trial runs on, and at which iteration it was condemned."""
+        mark = {"iteration": trial.audited, "reason": trial.condemned}
+        with self._writing():
+            self._storage.set_trial_user_attr(self._ids[trial.number], AUDIT, mark)
 
     def end(self, trial: Trial, values: tuple[float, ...] | None) -> None:
         """Write a trial's end: its attributes, then its state and values.
 
         A process that dies in between leaves the trial running; its attributes are written again.
         """
-        with self._guarded():
+        with self._writing():
             for name, value in _end_attributes(trial).items():
+                write_point()
                 self._storage.set_trial_user_attr(self._ids[trial.number], name, value)
+            write_point()
             state = _OPTUNA_STATES[trial.state]
             self._storage.set_trial_state_values(self._ids[trial.number], state, values)
 
     def insert(self, report: Report, value: float) -> int:
         """Write a report in the place of those from its iteration on; return its sequence."""
-        with self._guarded():
+        with self._writing():
             trial_id = self._ids[report.number]
             return reports.insert_report(self._storage.engine, report, trial_id, value)
 
     def delete_from(self, number: int, seed: int, first: int) -> None:
         """Delete a trial's reports from an iteration on."""
-        with self._guarded():
+        with self._writing():
             trial_id = self._ids[number]
             reports.delete_reports(self._storage.engine, number, seed, trial_id, first=first)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._guarded():
+            if _file_number(self._path) != self._file:
+                msg = (
+                    f"{self._path}: has vanished or was replaced while the search ran; put the "
+                    "run directory back in its place, then resume"
+                )
+                raise StorageError(msg)
+            write_point()
+            yield
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -143,8 +184,21 @@ class Record:
             yield
 
 
+def _file_number(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from any other of its name; None where there is none.
+
+    SQLite goes on writing to a file that was deleted or moved away.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _trial(frozen: FrozenTrial, last: Report | None) -> Trial:
     attributes = frozen.user_attrs
+    audit = attributes.get(AUDIT, {})
     return Trial(
         number=frozen.number,
         state=_STATES[frozen.state],
@@ -154,6 +208,8 @@ def _trial(frozen: FrozenTrial, last: Report | None) -> Trial:
         last=last,
         stopped_because=attributes.get("stopped_because", "") if frozen.state.is_finished() else "",
         error=attributes.get("error", "") if frozen.state.is_finished() else "",
+        audited=audit.get("iteration", 0),
+        condemned=audit.get("reason", ""),
         system=frozen.system_attrs,
     )
 

@@ -68,9 +68,11 @@ def delete_reports(engine: sa.Engine, number: int, seed: int, trial_id: int, *, 
         _delete(connection, number, seed, trial_id, first)
 
 
-def read_reports(engine: sa.Engine) -> list[Report]:
-    """Return all reports in the order in which they were recorded."""
+def read_reports(engine: sa.Engine, number: int | None = None) -> list[Report]:
+    """Return the reports of a trial, by default of all, in the order of their recording."""
     query = sa.select(REPORTS).order_by(REPORTS.c.sequence)
+    if number is not None:
+        query = query.where(REPORTS.c.number == number)
     with engine.connect() as connection:
         return [_report(dict(row)) for row in connection.execute(query).mappings()]
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from biomarl_tune.search.sections import Stopping
 
 Mode = Literal["max", "min"]
@@ -15,6 +17,7 @@ Mode = Literal["max", "min"]
 Curves = Mapping[int, Mapping[int, float]]
 
 MIN_OTHERS = 3
+_AUDIT = 1_000  # keeps the draw apart from those of the proposals
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,33 @@ def decide(curves: Curves, number: int, iteration: int, stopping: Stopping, mode
     return GO_ON
 
 
+def runs_on(stopping: Stopping, seed: int, number: int) -> bool:
+    """Tell whether a trial, should it be condemned, runs on as a sample of those that are.
+
+    Args:
+        stopping: its `audit` is the share of such trials.
+        seed: of the search.
+        number: of the trial.
+    """
+    return bool(np.random.default_rng((seed, number, _AUDIT)).random() < stopping.audit)
+
+
+def as_judged(curves: Curves, condemned: Mapping[int, int]) -> Curves:
+    """Return the curves that the rule may see: without what condemned trials did afterwards.
+
+    Args:
+        curves: the objective of every trial.
+        condemned: the iteration at which a trial was condemned, by number.
+    """
+    if not condemned:
+        return curves
+    ends = {number: condemned.get(number, math.inf) for number in curves}
+    return {
+        number: {step: value for step, value in curve.items() if step <= ends[number]}
+        for number, curve in curves.items()
+    }
+
+
 def rung(curves: Curves, level: int) -> dict[int, float]:
     """Return the values that have reached a level, by trial number."""
     return {number: curve[level] for number, curve in curves.items() if level in curve}
@@ -98,8 +128,9 @@ def _asha(
     better = sum(_beats(other, value, mode) for other in reached.values())
     if better < places:
         return GO_ON
-    rank = f"{value:.6g} at iteration {level} is {better + 1} of {len(reached)}"
-    return Decision("stop", f"asha: {rank}, the best {places} go on")
+    rank = f"{value:.4g} at iteration {level} is {better + 1} of {len(reached)}"
+    best = "best goes" if places == 1 else f"best {places} go"
+    return Decision("stop", f"asha: {rank}, the {best} on")
 
 
 def _median(curves: Curves, number: int, iteration: int, mode: Mode) -> Decision:
@@ -120,7 +151,7 @@ def _median(curves: Curves, number: int, iteration: int, mode: Mode) -> Decision
     median = statistics.median(others)
     if not _beats(median, best, mode):
         return GO_ON
-    worse = f"best value {best:.6g} by iteration {iteration} is worse than {median:.6g}"
+    worse = f"best value {best:.4g} by iteration {iteration} is worse than {median:.4g}"
     return Decision("stop", f"median: {worse}, the median of {len(others)} trials")
 
 

@@ -53,12 +53,17 @@ class Sampling(Section):
 
 
 class Stopping(Section):
-    """When a trial ends: after so many iterations, or earlier where others did better."""
+    """When a trial ends: after so many iterations, or earlier where others did better.
+
+    An iteration that takes longer than `iteration_seconds` has hung, and its trial has failed.
+    """
 
     scheduler: Literal["asha", "median", "none"] = "asha"
     max_iterations: int = Field(40, ge=1, le=1_000_000)
     grace_iterations: int = Field(5, ge=1)
     reduction: int = Field(3, ge=2, le=1000)
+    audit: float = Field(0.0, ge=0, le=1)  # share of the trials ASHA condemns that run on
+    iteration_seconds: float = Field(1800, gt=0, le=1_000_000)
 
 
 class Budget(Section):

@@ -222,4 +222,7 @@ def _stopping(tree: Any) -> Stopping:
             f"max_iterations={stopping.max_iterations}"
         )
         raise SpecError(("stopping", "grace_iterations"), problem)
+    if stopping.audit and stopping.scheduler != "asha":
+        problem = f"checks the rungs of asha, scheduler is {stopping.scheduler}; leave it out"
+        raise SpecError(("stopping", "audit"), problem)
     return stopping

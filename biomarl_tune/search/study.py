@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
-from biomarl_tune.errors import InputError, TrialError, UnsafeError
+from biomarl_tune.errors import InputError, StorageError, TrialError, UnsafeError
 from biomarl_tune.scalars import SCALARS
 from biomarl_tune.search import rungs
 from biomarl_tune.search.directory import RunDirectory, acquire, build, manifest_sha256
 from biomarl_tune.search.identity import ATTRIBUTE, check_unchanged, identity_from, identity_of
+from biomarl_tune.search.leftovers import drop_half_written
 from biomarl_tune.search.progress import Progress
 from biomarl_tune.search.proposals import Proposals, distribution
 from biomarl_tune.search.record import Record
@@ -22,6 +24,8 @@ from biomarl_tune.search.trial import EndState, Proposal, Report, State, Trial
 
 ERROR_LENGTH = 4000
 SECONDS = "seconds_spent"
+
+_log = logging.getLogger(__name__)
 
 
 class Study:
@@ -104,6 +108,8 @@ class Study:
         try:
             if self._lock and not self._lock.closed:
                 self._let_wait()
+        except StorageError as error:  # `resume` lets them wait as well
+            _log.warning("trials under way are left as running: %s", error)
         finally:
             self._record.close()
             if self._lock:
@@ -121,6 +127,7 @@ class Study:
         A trial whose last report ended it, but whose end was not recorded, ends now, by the rule
         as it stood at that report. The others wait; `suggest` gives them first.
         """
+        drop_half_written(self.directory.path)
         reports = self.reports()
         for trial in self.trials():
             if trial.finished or trial.last is None:
@@ -129,7 +136,7 @@ class Study:
                 self.finish(trial.number, "COMPLETE", "max_iterations")
                 continue
             earlier = [report for report in reports if report.sequence <= trial.last.sequence]
-            decision = self._decide(self._progress.curves_of(earlier), trial)
+            decision = self._judge(self._progress.curves_of(earlier), trial)
             if decision.action == "stop":
                 self.finish(trial.number, "PRUNED", decision.reason)
         self._let_wait()
@@ -238,6 +245,8 @@ class Study:
             return trial
         if state != "FAILED" and trial.last is None:
             state, reason = "FAILED", f"ended without a report ({reason})"
+        if trial.audited:
+            reason = f"{reason}; ran on for the audit, condemned by {trial.condemned}"
         trial = replace(trial, state=state, stopped_because=reason, error=error[-ERROR_LENGTH:])
         values = None
         if trial.last and state != "FAILED":
@@ -247,16 +256,19 @@ class Study:
         return trial
 
     def decide(self, number: int) -> rungs.Decision:
-        """Apply the stopping rule to a trial at its newest report."""
-        return self._decide(self._progress.curves, self._progress.trials[number])
+        """Apply the stopping rule to a trial at its newest report.
+
+        A condemned trial that is drawn for the audit is recorded as such and goes on to its end.
+        """
+        return self._judge(self._progress.curves, self._progress.trials[number])
 
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
         return [trial for _, trial in sorted(self._progress.trials.items())]
 
-    def reports(self) -> list[Report]:
-        """Return all reports in the order of recording."""
-        return self._record.reports()
+    def reports(self, number: int | None = None) -> list[Report]:
+        """Return the reports of a trial, by default of all, in the order of recording."""
+        return self._record.reports(number)
 
     def last_iteration(self, number: int, seed: int = 0) -> int:
         """Return the last iteration that a trial reported, 0 before the first."""
@@ -299,9 +311,21 @@ class Study:
         self._progress.trials[number] = trial
         return trial
 
-    def _decide(self, curves: rungs.Curves, trial: Trial) -> rungs.Decision:
-        mode = self.spec.objective[0].mode
-        return rungs.decide(curves, trial.number, trial.iteration, self.spec.stopping, mode)
+    def _judge(self, curves: rungs.Curves, trial: Trial) -> rungs.Decision:
+        if trial.audited:
+            return rungs.GO_ON
+        condemned = {t.number: t.audited for t in self._progress.trials.values() if t.audited}
+        seen = rungs.as_judged(curves, condemned)
+        mode, stopping = self.spec.objective[0].mode, self.spec.stopping
+        decision = rungs.decide(seen, trial.number, trial.iteration, stopping, mode)
+        if decision.action == "continue":
+            return decision
+        if not rungs.runs_on(stopping, self.spec.seed, trial.number):
+            return decision
+        trial = replace(trial, audited=trial.iteration, condemned=decision.reason)
+        self._record.mark_audited(trial)
+        self._progress.trials[trial.number] = trial
+        return rungs.GO_ON
 
     def _running(self, number: int) -> Trial:
         trial = self._progress.trials.get(number)

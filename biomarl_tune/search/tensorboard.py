@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams
 
 from biomarl_tune.scalars import SCALARS
+
+_FLUSH_SECONDS = 10.0
 
 
 class TensorBoard:
@@ -23,29 +29,28 @@ class TensorBoard:
     def __init__(self, folder: Callable[[int], Path], metric: str) -> None:
         self._folder = folder
         self._metric = metric
-        self._writers: dict[int, SummaryWriter] = {}
+        self._files: dict[int, _EventFile] = {}
         self._settings: dict[int, Mapping[str, Any]] = {}
         self._last: dict[int, float] = {}
 
     def started(self, number: int, settings: Mapping[str, Any], iteration: int) -> None:
         """Open a trial's file; events after ``iteration``, from an earlier start, are hidden."""
         self._settings[number] = settings
-        purge = {"purge_step": iteration + 1} if iteration else {}
-        self._writers[number] = SummaryWriter(
-            str(self._folder(number)), flush_secs=10, max_queue=100, **purge
-        )
+        self._files[number] = _EventFile(self._folder(number))
+        if iteration:
+            start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+            self._files[number].add(Event(session_log=start, step=iteration + 1))
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         """Write the scalars of an iteration."""
-        writer = self._writers[number]
-        for name in SCALARS:
-            writer.add_scalar(name, report[name], report["iteration"])
+        values = [Summary.Value(tag=name, simple_value=report[name]) for name in SCALARS]
+        self._files[number].add(Event(summary=Summary(value=values), step=report["iteration"]))
         self._last[number] = report[self._metric]
 
     def ended(self, number: int, state: str, reason: str) -> None:
         """Write the trial's settings and result for the HPARAMS tab and close the file."""
         del reason
-        writer = self._writers.pop(number)
+        file = self._files.pop(number)
         settings = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
             for name, value in self._settings.pop(number).items()
@@ -53,11 +58,36 @@ class TensorBoard:
         if number in self._last:
             result = {self._metric: self._last[number]}
             for summary in hparams({**settings, "state": state}, result):
-                writer.file_writer.add_summary(summary)
-        writer.close()
+                file.add(Event(summary=summary))
+        file.close()
 
     def close(self) -> None:
-        """Close the files of trials that are still under way."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        """Close the files of trials that are still under way, as far as the disk takes them."""
+        for file in self._files.values():
+            with contextlib.suppress(OSError):
+                file.close()
+        self._files.clear()
+
+
+class _EventFile:
+    """One file of events, written by the thread that has them: a full disk is its error too.
+
+    tensorboardX's own writer hands them to a thread, and waits for ever when that has died.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+        self._flushed = time.monotonic()
+
+    def add(self, event: Event) -> None:
+        """Write an event; it reaches the disk within ten seconds of events."""
+        event.wall_time = time.time()
+        self._writer.write_event(event)
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._writer.close()

@@ -63,6 +63,8 @@ class Trial:
         last: the newest report; None before the first.
         stopped_because: empty until the trial has ended.
         error: of a failed trial.
+        audited: the iteration at which it was condemned, where it ran on to check the rule; else 0.
+        condemned: the rule's reason at that iteration.
         system: what Optuna's sampler wants remembered of the proposal.
     """
 
@@ -74,6 +76,8 @@ class Trial:
     last: Report | None = None
     stopped_because: str = ""
     error: str = ""
+    audited: int = 0
+    condemned: str = ""
     system: dict[str, Any] = field(default_factory=dict)
 
     @property

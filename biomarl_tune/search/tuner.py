@@ -26,6 +26,7 @@ MAX_FAILURES = 3  # of a trial's process, each continued from its last checkpoin
 _SWITCHES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # TensorBoard and tables are written from the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the search's
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # for a trial's process to end before it is killed
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is read back from Tune's snapshots
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -65,6 +65,9 @@ def test_trials_have_the_documented_columns(study):
         "error",
         "start",
         "why",
+        "audited",
+        "value_per_million_agent_steps",
+        "value_per_cpu_second",
     ]
     assert list(table["state"]) == ["COMPLETE", "FAILED", "RUNNING"]
     assert list(table["iterations"]) == [2, 1, 1]

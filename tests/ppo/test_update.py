@@ -158,7 +158,8 @@ def test_a_step_is_no_longer_than_its_norm_allows(tiny):
     optimizer = torch.optim.SGD(policy.parameters(), lr=1.0)
     before = torch.cat([p.detach().flatten().clone() for p in policy.parameters()])
 
-    learning.gradient_step(policy, optimizer, batch, experiment)
+    whole = learning.Minibatch.whole(policy, batch)
+    learning.gradient_step(policy, optimizer, whole, experiment)
 
     after = torch.cat([p.detach().flatten() for p in policy.parameters()])
     assert float((after - before).norm()) == pytest.approx(1e-3, rel=0.02)

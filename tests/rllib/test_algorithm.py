@@ -315,14 +315,16 @@ class Watch(tune.Callback):
 
 
 def test_tune_runs_its_trials_in_one_process(ray_session, small, tmp_path, monkeypatch):
-    """With reuse_actors four trials of other widths share a process, by reset_config."""
+    """With reuse_actors trials of other widths, with and without env runner, share a process."""
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     configs = [
         {
-            "experiment": small.with_settings({"model.hidden_dim": width}).model_dump(),
+            "experiment": small.with_settings(
+                {"model.hidden_dim": width, "ppo.num_env_runners": runners}
+            ).model_dump(),
             "trial": trial_at(tmp_path / "trials" / str(i), number=i, max_iterations=2),
         }
-        for i, width in enumerate((8, 12, 16, 4))
+        for i, (width, runners) in enumerate([(8, 0), (12, 1), (16, 0), (4, 1)])
     ]
     watch = Watch()
     tuner = tune.Tuner(

@@ -58,7 +58,7 @@ def test_asha_says_why():
     """The reason names value, iteration, rank and how many go on."""
     decision = decide(_at(3, 3.0, 2.0, 1.5), 2, 3, ASHA, "max")
 
-    assert decision.reason == "asha: 1.5 at iteration 3 is 3 of 3, the best 1 go on"
+    assert decision.reason == "asha: 1.5 at iteration 3 is 3 of 3, the best goes on"
 
 
 def test_asha_decides_at_its_levels_only():

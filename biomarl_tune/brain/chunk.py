@@ -1,0 +1,49 @@
+"""Chunks: what whole worlds observed over some steps, laid out for the written-out passes.
+
+Columns come first, because a short last axis is slow; then worlds, agents, steps, so that what
+one agent writes to its memory lies together. Letters: W worlds, N agents, T steps, C cells,
+K = V memory width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from biomarl_tune.brain.communication import Ears
+from biomarl_tune.brain.plasticity import decay_weights
+from biomarl_tune.brain.policy import BioPolicy
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the brain needs to answer T steps of W worlds; made once a batch."""
+
+    obs: Tensor  # [12, W, N, T]
+    memory: Tensor  # [W, N, K, V] before the first step
+    within: Tensor  # [W, T, T] weights of what was written before, 0 across episodes
+    carried: Tensor  # [W, T] weights of the memory from before the chunk
+    ears: Ears | None  # None when messages are off
+
+    @classmethod
+    def of(cls, policy: BioPolicy, obs: Tensor, first: Tensor, memory: Tensor) -> Chunk:
+        """Lay out observations [W, T, N, 12], beginnings of episodes [W, T] and memories."""
+        within, carried = decay_weights(first, policy.model.neural_plasticity_rate)
+        return cls(
+            obs=obs.permute(3, 0, 2, 1).contiguous(),
+            memory=memory,
+            within=within,
+            carried=carried,
+            ears=policy.ears(obs) if policy.model.messages else None,
+        )
+
+    def select(self, worlds: Tensor) -> Chunk:
+        """Return the chunk of some worlds."""
+        return Chunk(
+            obs=self.obs.index_select(1, worlds),
+            memory=self.memory.index_select(0, worlds),
+            within=self.within.index_select(0, worlds),
+            carried=self.carried.index_select(0, worlds),
+            ears=self.ears and self.ears.select(worlds),
+        )

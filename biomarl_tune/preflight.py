@@ -1,0 +1,127 @@
+"""What is refused before anything heavy is imported, and what ``biomarl-tune check`` prints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from biomarl_tune.errors import InputError
+from biomarl_tune.progress import shown_value
+from biomarl_tune.search.directory import check_free, fresh_name
+from biomarl_tune.search.rungs import rung_levels
+from biomarl_tune.search.space import Dimension, greatest
+from biomarl_tune.search.spec import SearchSpec, load_spec
+
+ENGINES = ("auto", "ray", "local")
+
+_RUNNERS = "ppo.num_env_runners"
+
+
+def check_run(
+    spec_file: Path, results: Path, *, name: str, seed: int | None, fresh: bool, engine: str
+) -> None:
+    """Refuse what would be refused later, within a fraction of a second and nothing written.
+
+    Raises:
+        InputError: the engine, the search space, its name or the results folder cannot be used.
+    """
+    check_engine(engine)
+    spec = load_spec(spec_file, name=name or None, seed=seed)
+    check_cpus(spec)
+    check_free(results, fresh_name(results, spec.name) if fresh else spec.name)
+
+
+def check_run_directory(path: Path) -> None:
+    """Refuse what is no directory at all.
+
+    Raises:
+        InputError: there is no such directory.
+    """
+    if not path.is_dir():
+        msg = f"{path}: there is no such run directory; give one such as results/pheromone"
+        raise InputError(msg)
+
+
+def check_engine(engine: str) -> None:
+    """Refuse an engine that there is not.
+
+    Raises:
+        InputError: it is none of auto, ray and local.
+    """
+    if engine not in ENGINES:
+        msg = f"--engine: there is no engine {engine!r}; use {', '.join(ENGINES)}"
+        raise InputError(msg)
+
+
+def available_cpus() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def check_cpus(spec: SearchSpec) -> None:
+    """Refuse a search of which some trial could never be placed on this machine.
+
+    Raises:
+        InputError: naming the setting and what it may be.
+    """
+    check_runners(greatest(spec.space, spec.experiment.flat(), _RUNNERS))
+
+
+def check_runners(runners: int) -> None:
+    """Refuse more env runners than this machine has processors for, the trial's own left out.
+
+    Raises:
+        InputError: naming the setting and what it may be.
+    """
+    cpus = available_cpus()
+    if runners + 1 > cpus:
+        msg = (
+            f"{_RUNNERS}: {runners} env runners and the trial itself need {runners + 1} CPUs, "
+            f"this machine has {cpus}; use at most {cpus - 1}"
+        )
+        raise InputError(msg)
+
+
+def print_check(spec_file: Path, *, as_json: bool) -> None:
+    """Check a search space and print what it asks for.
+
+    Raises:
+        InputError: ``file:line: key: problem, value; remedy``.
+    """
+    spec = load_spec(spec_file)
+    check_cpus(spec)
+    console = Console()
+    if as_json:
+        console.print_json(data=_facts(spec))
+        return
+    console.print(f"{spec_file}: a sound search space.", highlight=False)
+    for name, value in _facts(spec).items():
+        console.print(f"  {name}: {value}", highlight=False, soft_wrap=True)
+
+
+def _facts(spec: SearchSpec) -> dict[str, Any]:
+    objective = ", ".join(f"{o.metric} ({o.mode})" for o in spec.objective)
+    return {
+        "name": spec.name,
+        "trials": spec.search.trials,
+        "sampler": spec.search.sampler,
+        "objective": objective,
+        "iterations": spec.stopping.max_iterations,
+        "rungs": ", ".join(map(str, rung_levels(spec.stopping))) or "none",
+        **{name: _range(dimension) for name, dimension in spec.space.items()},
+    }
+
+
+def _range(dimension: Dimension) -> str:
+    when = ", ".join(f"{name} = {shown_value(value)}" for name, value in dimension.when.items())
+    return _values(dimension) + (f", when {when}" if when else "")
+
+
+def _values(dimension: Dimension) -> str:
+    if dimension.kind == "choice":
+        return f"one of {', '.join(shown_value(choice) for choice in dimension.choices)}"
+    text = f"{dimension.kind} {shown_value(dimension.low)} to {shown_value(dimension.high)}"
+    return text + (f" in steps of {dimension.step:g}" if dimension.step else "")

@@ -1,0 +1,73 @@
+"""The evaluation stage of a finished run, done again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from biomarl_tune.analysis.evaluation import Stage
+from biomarl_tune.analysis.verdict import as_data, verdict_lines
+from biomarl_tune.errors import InputError
+from biomarl_tune.run import SearchResult, conclude
+from biomarl_tune.search.study import Study
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    episodes: int | None = None,
+    greedy: bool = False,
+) -> SearchResult:
+    """Repeat the evaluation stage of a run and return its verdict; nothing is printed.
+
+    What is left out is as in the run's spec.
+
+    Args:
+        run_dir: the run.
+        top: trials replayed.
+        seeds: held-out seeds.
+        episodes: whole episodes a seed.
+        greedy: take the likeliest moves instead of sampling as in training.
+
+    Raises:
+        InputError: a number below 1, or no run directory.
+    """
+    for name, value in {"--top": top, "--seeds": seeds, "--episodes": episodes}.items():
+        if value is not None and value < 1:
+            msg = f"{name}: must be at least 1, got {value}"
+            raise InputError(msg)
+    with Study.open(Path(run_dir)) as study:
+        planned = study.spec.evaluation
+        stage = Stage(
+            top or planned.top,
+            seeds or planned.seeds,
+            episodes or planned.episodes_per_seed,
+            greedy=greedy,
+        )
+        return conclude(study, stage, Console(stderr=True))
+
+
+def print_evaluation(
+    run_dir: Path,
+    top: int | None,
+    seeds: int | None,
+    episodes: int | None,
+    *,
+    greedy: bool,
+    as_json: bool,
+) -> None:
+    """Repeat a run's evaluation stage and print the verdict.
+
+    Raises:
+        InputError: no run directory, or a number below 1.
+    """
+    result = evaluate_run(run_dir, top=top, seeds=seeds, episodes=episodes, greedy=greedy)
+    if as_json:
+        print(json.dumps(as_data(result.verdict), indent=2))  # noqa: T201
+        return
+    for line in verdict_lines(result.verdict):
+        Console().print(line, highlight=False, soft_wrap=True)
