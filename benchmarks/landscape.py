@@ -1,10 +1,12 @@
 """What the searched settings do: held-out return against each of them, over several seeds.
 
 Every point is trained by the local engine with the same budget of agent steps and replayed on the
-same held-out seeds. Prints a table; ``--json FILE`` writes the same as JSON.
+same held-out seeds. Prints a table; ``--json FILE`` writes the same as JSON, and ``--plot FILE``
+draws it: the mean over training seeds with its 95 % interval (Student's t).
 
     python benchmarks/landscape.py --short
     python benchmarks/landscape.py --seeds 5 --iterations 40 --json landscape.json
+    python benchmarks/landscape.py --read landscape.json --plot docs/landscape.png
 """
 
 from __future__ import annotations
@@ -28,8 +30,23 @@ FIXED = {"env.pheromone_decay": 0.6, "model.hidden_dim": 64, "ppo.learning_rate"
 
 
 def main() -> None:
-    """Train and replay every point, then print what was found."""
+    """Train and replay every point, or read them, then print and draw what was found."""
     arguments = _arguments()
+    saved = arguments.read
+    rows = json.loads(saved.read_text())["rows"] if saved else _rows(arguments)
+    names = dict.fromkeys(row["setting"] for row in rows)
+    for name in names:
+        for value in sorted({row["value"] for row in rows if row["setting"] == name}):
+            found = [r["return"] for r in rows if r["setting"] == name and r["value"] == value]
+            mean = sum(found) / len(found)
+            print(f"{name:30} {value!s:>6}  mean {mean:7.1f}  {min(found):7.1f}..{max(found):.1f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, "ratios": {}}, indent=1))
+    if arguments.plot:
+        _draw(rows, arguments.plot)
+
+
+def _rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     points = SHORT if arguments.short else POINTS
     points = {k: v for k, v in points.items() if not arguments.only or k in arguments.only}
     seeds = 1 if arguments.short else arguments.seeds
@@ -52,13 +69,16 @@ def main() -> None:
                 f"return {row['return']:7.1f}  deliveries {row['deliveries']:7.1f}",
                 flush=True,
             )
-    for name, values in points.items():
-        for value in values:
-            found = [r["return"] for r in rows if r["setting"] == name and r["value"] == value]
-            mean = sum(found) / len(found)
-            print(f"{name:30} {value!s:>6}  mean {mean:7.1f}  {min(found):7.1f}..{max(found):.1f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows, "ratios": {}}, indent=1))
+    return rows
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    import pandas as pd
+
+    from biomarl_tune.analysis.findings import landscape
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    landscape(pd.DataFrame(rows)).savefig(path)
 
 
 def _train_and_replay(
@@ -96,6 +116,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], help="name=value, for every point")
     parser.add_argument("--short", action="store_true", help="two points, five iterations")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--read", type=Path, help="do not train; read what --json has written")
+    parser.add_argument("--plot", type=Path, help="draw it, e.g. docs/landscape.png")
     return parser.parse_args()
 
 

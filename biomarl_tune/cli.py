@@ -25,6 +25,9 @@ _DISK_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
+Seeds = Annotated[int | None, typer.Option(help="Held-out seeds; as in the spec.")]
+Episodes = Annotated[int | None, typer.Option(help="Episodes a seed; as in the spec.")]
 Engine = Annotated[str, typer.Option("--engine", help="auto, ray or local (no Ray).")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run, e.g. results/pheromone.")]
 
@@ -140,22 +143,118 @@ def doctor(run_dir: RunDir, *, json: Json = False) -> None:
 def evaluate(
     run_dir: RunDir,
     top: Annotated[int | None, typer.Option(help="Trials replayed; as in the spec.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Held-out seeds; as in the spec.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Episodes a seed; as in the spec.")] = None,
+    seeds: Seeds = None,
+    episodes: Episodes = None,
     *,
     greedy: Annotated[bool, typer.Option("--greedy", help="Take the likeliest moves.")] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="In other worlds: num_agents=10,60, grid_size=8x6x6, drop_agents=0.3; repeatable.",
+        ),
+    ] = None,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """Replay the best trials on held-out seeds, next to the defaults and a random policy.
 
     Example: biomarl-tune evaluate results/pheromone --top 3 --seeds 20
+
+    Example: biomarl-tune evaluate results/pheromone --vary num_agents=10,30,60 --vary
+    drop_agents=0.3
     """
     from biomarl_tune.preflight import check_run_directory
 
     check_run_directory(run_dir)
+    if vary:
+        from biomarl_tune.inquiry import print_robustness
+
+        print_robustness(
+            run_dir, vary, top, seeds, episodes, greedy=greedy, as_json=json, as_csv=csv
+        )
+        return
     from biomarl_tune.reevaluation import print_evaluation
 
-    print_evaluation(run_dir, top, seeds, episodes, greedy=greedy, as_json=json)
+    print_evaluation(run_dir, top, seeds, episodes, greedy=greedy, as_json=json, as_csv=csv)
+
+
+@app.command()
+def ablate(
+    run_dir: RunDir,
+    seeds: Seeds = None,
+    episodes: Episodes = None,
+    *,
+    json: Json = False,
+    csv: Csv = False,
+) -> None:
+    """Replay the winner with pheromone, attention, messages or plasticity off.
+
+    Example: biomarl-tune ablate results/pheromone --seeds 20
+    """
+    from biomarl_tune.preflight import check_run_directory
+
+    check_run_directory(run_dir)
+    from biomarl_tune.inquiry import print_ablation
+
+    print_ablation(run_dir, seeds, episodes, as_json=json, as_csv=csv)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="An evaluated run.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.")],
+    seeds: Seeds = None,
+    episodes: Episodes = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Replay the winners of two runs on the same held-out seeds and say which is better.
+
+    Example: biomarl-tune compare results/pheromone results/pheromone-2
+    """
+    from biomarl_tune.preflight import check_run_directory
+
+    check_run_directory(first)
+    check_run_directory(second)
+    from biomarl_tune.inquiry import print_comparison
+
+    print_comparison(first, second, seeds, episodes, as_json=json)
+
+
+@app.command()
+def report(run_dir: RunDir) -> None:
+    """Write report.html of a run: verdict, pictures, costs and decisions on one page.
+
+    Example: biomarl-tune report results/pheromone
+    """
+    from biomarl_tune.preflight import check_run_directory
+
+    check_run_directory(run_dir)
+    from biomarl_tune.inquiry import print_report
+
+    print_report(run_dir)
+
+
+@app.command()
+def replay(
+    source: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT|RUN_DIR", help="A checkpoint, or a run's winner.")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Page to write; replay.html if none.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="Animation of the first episode.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Held-out seed, from 0.")] = 0,
+    episodes: Annotated[int, typer.Option(min=1, max=50, help="Episodes of that seed.")] = 1,
+    *,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Take the likeliest moves.")] = False,
+) -> None:
+    """Write a page that plays an episode of the colony, and an animated GIF if wanted.
+
+    Example: biomarl-tune replay results/pheromone --seed 1 --gif colony.gif
+    """
+    from biomarl_tune.inquiry import write_replay
+
+    write_replay(source, html, gif, seed=seed, episodes=episodes, greedy=greedy)
 
 
 @app.command()
@@ -165,6 +264,7 @@ def trials(
     state: Annotated[str, typer.Option(help="Only trials of this state, e.g. COMPLETE.")] = "",
     *,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """List a run's trials, the best first.
 
@@ -175,7 +275,7 @@ def trials(
     check_run_directory(run_dir)
     from biomarl_tune.listing import print_trials
 
-    print_trials(run_dir, sort=sort, state=state, as_json=json)
+    print_trials(run_dir, sort=sort, state=state, as_json=json, as_csv=csv)
 
 
 @app.command()

@@ -11,9 +11,9 @@ from rich.console import Console
 from biomarl_tune.analysis.ablation import WHOLE, ablate, ablation_lines, ablation_summary
 from biomarl_tune.analysis.animation import write_gif
 from biomarl_tune.analysis.comparison import (
+    compare_runs,
     comparison_data,
     comparison_lines,
-    compare_runs,
     evaluated,
 )
 from biomarl_tune.analysis.contenders import DEFAULTS, contender_name
@@ -166,7 +166,7 @@ def print_report(run_dir: Path) -> None:
         print_lines([f"The report is in {write_report(study)}"])
 
 
-def write_replay(  # noqa: PLR0913 - these are the options of a command
+def write_replay(
     source: Path, html: Path | None, gif: Path | None, *, seed: int, episodes: int, greedy: bool
 ) -> None:
     """Record episodes of a checkpoint, or of a run's winner, and write a page that plays them.
@@ -220,9 +220,7 @@ def _checkpoint_in(source: Path) -> tuple[Path, str, Path]:
         return trained_checkpoint(study, number), title, source
 
 
-def _stage(
-    study: Study, seeds: int | None, episodes: int | None, *, greedy: bool = False
-) -> Stage:
+def _stage(study: Study, seeds: int | None, episodes: int | None, *, greedy: bool = False) -> Stage:
     planned = study.spec.evaluation
     for name, value in {"--seeds": seeds, "--episodes": episodes}.items():
         if value is not None and value < 1:

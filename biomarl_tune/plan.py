@@ -54,6 +54,7 @@ class Plan:
     engine: str
     trials: int
     max_iterations: int
+    seeds_per_trial: int
     rungs: tuple[int, ...]
     concurrency: int
     cpus: int
@@ -103,11 +104,12 @@ def plan_search(spec: SearchSpec, results: Path = Path("results"), *, engine: st
         engine=engine,
         trials=spec.search.trials,
         max_iterations=spec.stopping.max_iterations,
+        seeds_per_trial=spec.search.seeds_per_trial,
         rungs=rung_levels(spec.stopping),
         concurrency=concurrency,
         cpus=cpus,
         begun=_estimate([longer * o.begun for o in outcomes]),
-        iterations=_estimate([longer * sum(o.iterations.values()) for o in outcomes]),
+        iterations=_estimate([longer * sum(o.work.values()) for o in outcomes]),
         agent_steps=_estimate([longer * _agent_steps(o, model) for o in outcomes]),
         search_seconds=_estimate([_START[engine] + longer * o.seconds for o in outcomes]),
         evaluation_seconds=_evaluation_seconds(spec, model, outcomes),
@@ -133,14 +135,13 @@ def _play(spec: SearchSpec, model: CostModel, machine: Machine) -> list[Outcome]
         }
     )
     runners = spec.experiment.ppo.num_env_runners
-    alone = machine.cpus == 1 or machine.concurrency == 1
 
     def seconds(settings: Mapping[str, Any]) -> float:
         return model.predict(settings).seconds
 
     def cpus(settings: Mapping[str, Any]) -> int:
-        needs = 1 + int(settings.get(RUNNERS, runners))
-        return 1 if alone else min(needs, machine.cpus)
+        # the first env runner takes turns with its trial's process
+        return min(max(1, int(settings.get(RUNNERS, runners))), machine.cpus)
 
     return [
         play_search(played, seconds, cpus, machine, np.random.default_rng((spec.seed, i)))
@@ -156,7 +157,7 @@ def _estimate(numbers: list[float]) -> Estimate:
 def _agent_steps(outcome: Outcome, model: CostModel) -> float:
     return sum(
         iterations * model.predict(outcome.settings[number]).agent_steps
-        for number, iterations in outcome.iterations.items()
+        for number, iterations in outcome.work.items()
     )
 
 
@@ -174,11 +175,12 @@ def _disk(
     size, files = 0.0, 0.0
     for outcome in outcomes:
         for number, iterations in outcome.iterations.items():
-            kept = min(_KEPT, sum(stop <= iterations for stop in stops))
+            seeds = max(1, outcome.work[number] // max(1, iterations))
+            kept = seeds * min(_KEPT, sum(stop <= iterations for stop in stops))
             cost = model.predict(outcome.settings[number])
             # RLlib's state holds the weights once more, and its own configuration
             extra = cost.weights_bytes + 500_000 if engine == "ray" else 0
-            size += kept * (cost.checkpoint_bytes + extra) + iterations * _REPORT_BYTES
+            size += kept * (cost.checkpoint_bytes + extra) + outcome.work[number] * _REPORT_BYTES
             files += 1 + kept * _CHECKPOINT_FILES[engine]
     scale = longer / len(outcomes)
     return _RECORD_BYTES + scale * size, _FILES + round(scale * files)
@@ -192,7 +194,8 @@ def _evaluation_seconds(spec: SearchSpec, model: CostModel, outcomes: list[Outco
     last = spec.stopping.max_iterations
     completed = np.mean([_ran_defaults(outcome, spec, last) for outcome in outcomes])
     training = float(1 - completed) * last * cost.seconds
-    return replays * steps * cost.sample_seconds / cost.agent_steps + training
+    replaying = replays * steps * cost.sample_seconds / cost.agent_steps
+    return spec.search.seeds_per_trial * (replaying + training)
 
 
 def _ran_defaults(outcome: Outcome, spec: SearchSpec, last: int) -> bool:
@@ -268,12 +271,13 @@ def print_plan(  # noqa: PLR0913 - these are the options of the command
 
 def plan_lines(plan: Plan) -> list[str]:
     """Say a plan in words, one fact a line."""
-    without = plan.trials * plan.max_iterations
+    without = plan.trials * plan.max_iterations * plan.seeds_per_trial
     rungs = f"after {', '.join(map(str, plan.rungs))} iterations" if plan.rungs else "none"
     fastest, slowest = min(plan.iteration_seconds.values()), max(plan.iteration_seconds.values())
     seconds = plan.seconds
+    seeds = f" under each of {plan.seeds_per_trial} seeds" if plan.seeds_per_trial > 1 else ""
     lines = [
-        f"{plan.name}: {plan.trials} trials of at most {plan.max_iterations} iterations",
+        f"{plan.name}: {plan.trials} trials of at most {plan.max_iterations} iterations{seeds}",
         f"  rungs         {rungs}",
         f"  iterations    {_range(plan.iterations, _count)}; without stopping {without:,}",
         f"  agent steps   {_range(plan.agent_steps, _million)}",

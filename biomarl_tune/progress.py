@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-_SHOWN_TRIALS = 16
+_MOST, _FEWEST = 16, 3  # trials on the screen
+_ANY_WIDTH = 10_000
+_FRAME = 10  # lines above and below them
 _log = logging.getLogger(__name__)
 _STYLE = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red", "RUNNING": "cyan"}
 
@@ -127,31 +131,58 @@ class Progress:
         return ", ".join(parts)
 
     def table(self) -> Group:
-        """Draw the table: running trials and the latest to end, with a summary below."""
-        best = self._best()
-        table = Table(title=f"search {self.name}", title_justify="left", expand=False)
-        for heading in ("trial", "state"):
-            table.add_column(heading)
-        for heading in ("iteration", self.metric, "steps/s"):
-            table.add_column(heading, justify="right")
-        table.add_column("settings", overflow="fold")
+        """Draw the table: running trials and the latest to end, with a summary below.
+
+        A line a trial and as many as the screen holds: a column a setting, or where that is too
+        wide, all settings in one column that is cut off.
+        """
+        numbers = self._chosen()
+        names = list(dict.fromkeys(name for n in numbers for name in self.rows[n].settings))
+        table = self._table(numbers, names)
+        unbounded = self.console.options.update(max_width=_ANY_WIDTH)
+        if Measurement.get(self.console, unbounded, table).maximum > self.console.width:
+            table = self._table(numbers, None)
+        return Group(table, Text(self._summary()))
+
+    def _chosen(self) -> list[int]:
+        """Return the trials that are shown: those that run, the latest to end, and the best."""
+        room = max(_FEWEST, min(_MOST, self.console.height - _FRAME))
         running = [n for n, row in self.rows.items() if row.state == "RUNNING"]
         others = [n for n in self.rows if n not in running]
-        chosen = sorted({*others[-(_SHOWN_TRIALS - len(running)) :], *running})
-        if best is not None and best[0] not in chosen:
-            chosen.insert(0, best[0])
-        for number in chosen:
+        ended = others[max(0, len(others) + len(running) - room) :]
+        best = self._best()
+        return sorted({*running, *ended, *([best[0]] if best else [])})
+
+    def _table(self, numbers: list[int], names: list[str] | None) -> Table:
+        best = self._best()
+        table = Table(
+            title=f"search {self.name}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
+        for heading in ("trial", "state"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("iter.", self.metric.replace("_", "\n"), "steps/s"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name in names or ():
+            words = name.rpartition(".")[2].replace("_", "\n")
+            table.add_column(words, justify="right", no_wrap=True)
+        if names is None:
+            table.add_column("settings")  # alone in being made narrower
+        for number in numbers:
             row = self.rows[number]
-            mark = " ★" if best is not None and number == best[0] else ""
+            cells = (
+                [Text(shown_settings(row.settings), no_wrap=True, overflow="ellipsis")]
+                if names is None
+                else [shown_value(row.settings.get(name, "")) for name in names]
+            )
             table.add_row(
-                f"{number}{mark}",
+                f"{number} ★" if best is not None and number == best[0] else str(number),
                 Text(row.state, style=_STYLE.get(row.state, "")),
                 f"{row.iteration}/{self.max_iterations}",
                 "" if row.value is None else f"{row.value:.4g}",
                 f"{row.speed:,.0f}" if row.state == "RUNNING" and row.speed else "",
-                shown_settings(row.settings),
+                *cells,
             )
-        return Group(table, Text(self._summary()))
+        return table
 
 
 def shown_settings(settings: Mapping[str, Any]) -> str:

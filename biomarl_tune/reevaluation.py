@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
 
+from biomarl_tune.analysis.contenders import DEFAULTS
 from biomarl_tune.analysis.evaluation import Stage
 from biomarl_tune.analysis.verdict import as_data, verdict_lines
 from biomarl_tune.errors import InputError
+from biomarl_tune.output import (
+    print_csv,
+    print_grid,
+    print_json,
+    print_lines,
+    refuse_both,
+    shown_bounds,
+)
 from biomarl_tune.run import SearchResult, conclude
 from biomarl_tune.search.study import Study
 
@@ -51,7 +59,7 @@ def evaluate_run(
         return conclude(study, stage, Console(stderr=True))
 
 
-def print_evaluation(
+def print_evaluation(  # noqa: PLR0913 - these are the options of a command
     run_dir: Path,
     top: int | None,
     seeds: int | None,
@@ -59,15 +67,30 @@ def print_evaluation(
     *,
     greedy: bool,
     as_json: bool,
+    as_csv: bool = False,
 ) -> None:
-    """Repeat a run's evaluation stage and print the verdict.
+    """Repeat a run's evaluation stage and print the contenders and the verdict.
 
     Raises:
-        InputError: no run directory, or a number below 1.
+        InputError: no run directory, a number below 1, or two formats at once.
     """
+    refuse_both(as_json=as_json, as_csv=as_csv)
     result = evaluate_run(run_dir, top=top, seeds=seeds, episodes=episodes, greedy=greedy)
     if as_json:
-        print(json.dumps(as_data(result.verdict), indent=2))  # noqa: T201
+        print_json(as_data(result.verdict))
         return
-    for line in verdict_lines(result.verdict):
-        Console().print(line, highlight=False, soft_wrap=True)
+    if as_csv:
+        print_csv(result.evaluation)
+        return
+    rows = [
+        (
+            c.name,
+            shown_bounds(*c.score),
+            "" if c.number == DEFAULTS else shown_bounds(*c.improvement, ".2f"),
+            f"{c.deliveries:.0f}",
+            "" if c.cpu_seconds is None else f"{c.cpu_seconds:.0f}",
+        )
+        for c in result.verdict.contenders
+    ]
+    print_grid(("", "return (IQM)", "beats defaults", "deliveries", "CPU s"), rows)
+    print_lines(verdict_lines(result.verdict))

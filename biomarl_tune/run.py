@@ -13,6 +13,7 @@ from rich.console import Console
 
 from biomarl_tune.analysis.evaluation import Stage, evaluate_study
 from biomarl_tune.analysis.remarks import remarks
+from biomarl_tune.analysis.report import write_report
 from biomarl_tune.analysis.trials import load_trials, write_table, write_tables
 from biomarl_tune.analysis.verdict import Verdict, verdict_lines, verdict_of
 from biomarl_tune.chatter import chatter_to
@@ -212,11 +213,12 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
 
 
 def conclude(study: Study, stage: Stage, console: Console) -> SearchResult:
-    """Evaluate what a search has found, write the tables and return the verdict."""
+    """Evaluate what a search has found, write tables and report, and return the verdict."""
     evaluation = evaluate_study(study, stage, partial(_tell, console))
     write_tables(study)
     write_table(evaluation, study.directory.table("evaluation"))
     verdict = verdict_of(study, evaluation)
+    write_report(study)
     path = study.directory.path
     return SearchResult(path, verdict, load_trials(path), evaluation)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def train(
     events = TensorBoard(lambda _: folder, _METRIC)
     events.started(0, {}, 0)
     history = []
-    with _steps(engine, experiment, plan) as step:
+    with closing(events), _steps(engine, experiment, plan) as step:
         for _ in range(iterations):
             report = step()
             if "failure" in report:
@@ -98,7 +98,6 @@ def train(
             history.append(report)
             if observe is not None:
                 observe(report)
-    events.close()
     table = pd.DataFrame(history)
     write_table(table, folder / "metrics.parquet")
     return TrainResult(history[-1], table, folder / str(history[-1]["checkpoint"]))

@@ -27,6 +27,8 @@ LAYERS = (
         "training",
         "template",
         "listing",
+        "inquiry",
+        "output",
         "progress",
         "interruption",
         "chatter",

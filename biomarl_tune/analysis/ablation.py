@@ -47,7 +47,9 @@ def ablate(checkpoint: Path, number: int, stage: Stage, say: Say) -> pd.DataFram
     experiment, weights = load_weights(checkpoint)
     variants = {WHOLE: {}, **parts_of(experiment)}
     if len(variants) > 2:
-        variants[ALL] = {name: off for part in parts_of(experiment).values() for name, off in part.items()}
+        variants[ALL] = {
+            name: off for part in parts_of(experiment).values() for name, off in part.items()
+        }
     frames = []
     for off, settings in variants.items():
         say(f"replaying trial {number} with {off} off")

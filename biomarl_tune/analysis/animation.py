@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
@@ -46,14 +47,16 @@ def write_gif(recordings: Sequence[Recording], path: Path, *, frames: int = _FRA
         raise InputError(msg) from None
 
 
-def _draw(axes: Axes3D, recording: Recording, t: int) -> list[object]:
+def _draw(axes: Axes3D, recording: Recording, t: int) -> list[Artist]:
     axes.clear()
     place = lattice.coordinates(recording.env.grid_size)
     agents = recording.env.num_agents
     offset = np.random.default_rng(0).uniform(-0.25, 0.25, size=(agents, 3))
     strength = recording.scent[t] / (recording.scent.max() or 1.0)
     smelling = strength > 0.02
-    size = 1600 * min(1.0, (36 / len(place)) ** (2 / 3))  # a cell's, on the lattices of default size
+    size = 1600 * min(
+        1.0, (36 / len(place)) ** (2 / 3)
+    )  # a cell's, on the lattices of default size
     if smelling.any():
         axes.scatter(
             *place[smelling].T, s=size * strength[smelling], c=_PURPLE,

@@ -118,13 +118,13 @@ def comparison_lines(found: Comparison) -> list[str]:
         "overlap.",
     }
     head = words[found.finding]
-    lines = [
-        head[:1].upper() + head[1:],
+    chances = found.improvement
+    apart = (
         f"On the same {found.seeds} held-out seeds, {found.seeds * found.episodes} episodes, the "
         f"difference is {signed(found.difference)}, and an episode of the first beats one of the "
-        f"second with probability {found.improvement.estimate:.2f} "
-        f"[{found.improvement.low:.2f}, {found.improvement.high:.2f}].",
-    ]
+        f"second with probability {chances.estimate:.2f} [{chances.low:.2f}, {chances.high:.2f}]."
+    )
+    lines = [head[:1].upper() + head[1:], apart]
     if found.finding == "same":
         cheap = min((first, second), key=lambda side: side.cpu_seconds)
         lines.append(

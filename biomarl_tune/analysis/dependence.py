@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
@@ -48,7 +47,9 @@ class Dependence:
     def band(self) -> str:
         """Name the values within noise of the best, e.g. ``0.42-0.71``."""
         if not self.is_range:
-            return ", ".join(_shown(v) for v, good in zip(self.values, self.as_good, strict=True) if good)
+            return ", ".join(
+                _shown(v) for v, good in zip(self.values, self.as_good, strict=True) if good
+            )
         parts = []
         for run in _runs(self.as_good):
             ends = dict.fromkeys(_shown(self.values[i]) for i in (run[0], run[-1]))
@@ -85,7 +86,9 @@ def dependences(sample: Sample) -> list[Dependence]:
     inputs = [encode(sample.space[name], list(settings[name])) for name in names]
     surrogate = _fit(inputs, sample.values.to_numpy(dtype=np.float64)[-_MOST_TRIALS:])
     return [
-        _dependence(surrogate, index, name, sample.space[name], sign=1.0 if sample.mode == "max" else -1.0)
+        _dependence(
+            surrogate, index, name, sample.space[name], sign=1.0 if sample.mode == "max" else -1.0
+        )
         for index, name in enumerate(names)
     ]
 
@@ -97,12 +100,16 @@ def dependence_lines(found: list[Dependence], sample: Sample) -> list[str]:
         found: as ``dependences`` returns them.
         sample: the trials they were fitted to.
     """
-    when = "" if sample.is_final else f"at iteration {sample.iterations} "
+    when = "" if sample.is_final else f"at iteration {sample.iterations}, "
     lines = []
     for dependence in found:
         best = _shown(dependence.values[dependence.best])
         if dependence.is_flat:
-            lines.append(f"{dependence.setting}: {when}no value can be told from the best ({best}).")
+            lines.append(
+                f"{dependence.setting}: {when}no value can be told from the best ({best})."
+            )
+        elif dependence.as_good.sum() == 1:
+            lines.append(f"{dependence.setting}: {when}{best} is better than every other value.")
         else:
             lines.append(
                 f"{dependence.setting}: {when}{dependence.band} is as good as the best value, "
@@ -140,7 +147,9 @@ def _fit(inputs: list[Floats], values: Floats) -> _Surrogate:
     # the options of a choice share one scale, so that none stands nearer to another
     scales = [float(np.exp(np.log(lengths[owner == i]).mean())) for i in range(len(inputs))]
     signal, noise = float(fitted.k1.k1.constant_value), float(fitted.k2.noise_level)
-    covariance = signal * np.prod([_kernel(x, x, s) for x, s in zip(inputs, scales, strict=True)], axis=0)
+    covariance = signal * np.prod(
+        [_kernel(x, x, s) for x, s in zip(inputs, scales, strict=True)], axis=0
+    )
     factor = linalg.cho_factor(covariance + noise * np.eye(len(scaled)), lower=True)
     weights = linalg.cho_solve(factor, scaled)
     return _Surrogate(inputs, factor, weights, scales, signal, centre, spread)
@@ -198,7 +207,7 @@ def _grid(dimension: Dimension) -> list[Any]:
     space = np.geomspace if dimension.log else np.linspace
     values = space(dimension.low, dimension.high, _GRID)
     if dimension.kind in {"int", "logint"}:
-        return sorted({int(round(v)) for v in values})
+        return sorted({round(float(v)) for v in values})
     return [float(v) for v in values]
 
 

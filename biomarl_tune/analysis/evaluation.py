@@ -19,6 +19,7 @@ from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.checkpoint import latest_checkpoint, load_weights
 from biomarl_tune.ppo.episodes import play
 from biomarl_tune.ppo.local import LocalTrainer
+from biomarl_tune.ppo.seeds import with_training_seed
 from biomarl_tune.ppo.trial import Trial as TrialPlan
 from biomarl_tune.ppo.trial import TrialRun
 from biomarl_tune.search.study import Study
@@ -90,6 +91,8 @@ def evaluate_study(study: Study, stage: Stage, say: Say) -> pd.DataFrame:
     Returns:
         One row a (number, seed, episode) with ``return`` (colony, reward), ``deliveries``,
         ``length`` (steps) and ``breakthroughs``; number -1 is the defaults, -2 a random policy.
+        With several training seeds a trial, every one of them is replayed, and has such rows
+        (``training_seed``).
 
     Raises:
         NoUsableTrialError: no trial left a checkpoint to replay.
@@ -102,12 +105,12 @@ def evaluate_study(study: Study, stage: Stage, say: Say) -> pd.DataFrame:
     frames = []
     for trial in chosen:
         say(f"replaying trial {trial.number} on {stage.seeds} held-out seeds")
-        frames.append(replay_checkpoint(checkpoint_of(study, trial), trial.number, stage))
+        frames.append(_replay_seeds(study.checkpoints(trial.number), trial.number, stage))
     means = [frame["return"].mean() for frame in frames]
     winner = chosen[means.index(max(means))]
-    defaults = defaults_checkpoint(study, winner.iteration, say)
-    frames.append(replay_checkpoint(defaults, DEFAULTS, stage))
-    frames.append(replay_random(study.spec.experiment, stage))
+    defaults = defaults_checkpoints(study, winner.iteration, say)
+    frames.append(_replay_seeds(defaults, DEFAULTS, stage))
+    frames.append(replay_random(study.spec.experiment, stage).assign(training_seed=0))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -183,21 +186,39 @@ def replay_policy(
     )
 
 
-def defaults_checkpoint(study: Study, iterations: int, say: Say) -> Path:
-    """Return a checkpoint of the fixed settings and defaults, trained if there is none."""
+def _replay_seeds(checkpoints: dict[int, Path], number: int, stage: Stage) -> pd.DataFrame:
+    """Replay the checkpoints of a setting, by training seed."""
+    frames = [
+        replay_checkpoint(checkpoint, number, stage).assign(training_seed=seed)
+        for seed, checkpoint in checkpoints.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def defaults_checkpoints(study: Study, iterations: int, say: Say) -> dict[int, Path]:
+    """Return checkpoints of the fixed settings and defaults, by training seed.
+
+    They are trained where there are none, with as many seeds as a trial of the search.
+    """
     if trial := _defaults_trial(study):
-        return checkpoint_of(study, trial)
+        return study.checkpoints(trial.number)
+    seeds = range(study.spec.search.seeds_per_trial)
+    return {seed: _trained_defaults(study, iterations, seed, say) for seed in seeds}
+
+
+def _trained_defaults(study: Study, iterations: int, seed: int, say: Say) -> Path:
     plan = TrialPlan(
         number=DEFAULTS,
         directory=study.directory.defaults.absolute(),
         max_iterations=iterations,
+        seed=seed,
     )
     found = latest_checkpoint(plan.checkpoints)
     if found is not None and found.name == f"iteration-{iterations:06d}":
         return found
     say(f"training the defaults for {iterations} iterations, to compare with")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    run = TrialRun(plan, LocalTrainer(study.spec.experiment))
+    run = TrialRun(plan, LocalTrainer(with_training_seed(study.spec.experiment, seed)))
     report = run.step()
     while "failure" not in report and report["iteration"] < iterations:
         report = run.step()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from biomarl_tune.analysis.ablation import WHOLE
 from biomarl_tune.analysis.contenders import DEFAULTS, RANDOM, contender_name
@@ -113,8 +114,8 @@ def ablation_losses(summary: pd.DataFrame) -> Figure:
     axes.set_xlabel("return lost (reward a colony and episode)")
     return captioned(
         figure,
-        "The same brain on the same held-out seeds with a part off: interquartile mean lost, paired "
-        "95 % interval. It was trained with the part.",
+        "The same brain on the same held-out seeds with a part off: interquartile mean lost and "
+        "its paired 95 % interval. It was trained with the part.",
     )
 
 
@@ -151,3 +152,36 @@ def cost_of_return(trials: pd.DataFrame) -> Figure:
     axes.set_ylabel("last value of the objective")
     add_legend(figure, axes)
     return captioned(figure, "What each trial reached, and what it cost in processor time.")
+
+
+def landscape(rows: pd.DataFrame) -> Figure:
+    """Draw held-out return against each of several settings, with intervals over training seeds.
+
+    Args:
+        rows: one a trained brain, with `setting`, `value`, `seed` and `return`.
+    """
+    names = list(dict.fromkeys(rows["setting"]))
+    figure = Figure(figsize=(9.6, 0.6 + 3.1 * -(-len(names) // 2)), dpi=110, layout="constrained")
+    grid = figure.subplots(-(-len(names) // 2), 2, squeeze=False)
+    for axes in grid.ravel()[len(names) :]:
+        axes.set_visible(False)
+    seeds = rows["seed"].nunique()
+    for axes, name in zip(grid.ravel(), names, strict=False):
+        chosen = rows[rows["setting"] == name].assign(value=lambda t: t["value"].astype(float))
+        groups = chosen.groupby("value")["return"]
+        values, mean = np.array(sorted(groups.groups)), groups.mean().to_numpy()
+        places = np.arange(len(values), dtype=np.float64)
+        for place, value in zip(places, values, strict=True):
+            returns = groups.get_group(value)
+            axes.scatter(np.full(len(returns), place), returns, color=GREY, s=14, alpha=0.6)
+        half = stats.t.isf(0.025, max(seeds - 1, 1)) * groups.sem().fillna(0.0).to_numpy()
+        axes.errorbar(places, mean, yerr=half, fmt="o-", color=BLUE, capsize=5, linewidth=2)
+        axes.set_xticks(places, [f"{value:g}" for value in values])
+        axes.set_xlabel(setting_label(name))
+        axes.set_ylabel("held-out return (reward)")
+        axes.set_ylim(bottom=min(0.0, float(chosen["return"].min())))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(visible=True, axis="y", color="#e5e5e5", linewidth=0.8)
+    return captioned(
+        figure, f"Mean and 95 % interval over {seeds} training seeds; grey: each of them."
+    )

@@ -133,8 +133,10 @@ def _verdict(found: Found) -> str:
         (f"{chances.estimate:.0%}", "of episodes beat the defaults'"),
         *([(signed(gap), "optimism gap of the search")] if gap else []),
     ]
-    return markup.paragraph(first, f"headline {verdict.finding}") + markup.facts(shown) + (
-        markup.paragraphs(rest)
+    return (
+        markup.paragraph(first, f"headline {verdict.finding}")
+        + markup.facts(shown)
+        + (markup.paragraphs(rest))
     )
 
 
@@ -158,9 +160,7 @@ def _evaluation(found: Found) -> str:
     headings = (
         "", "IQM", "median", "mean", "P(beats defaults)", "deliveries", "search value", "CPU s"
     )  # fmt: skip
-    summary = pd.DataFrame(
-        {"number": c.number, **c.score._asdict()} for c in verdict.contenders
-    )
+    summary = pd.DataFrame({"number": c.number, **c.score._asdict()} for c in verdict.contenders)
     returns = returns_by_number(found.evaluation)
     ordered = {c.number: returns[c.number] for c in verdict.contenders}
     numbers = [c.number for c in verdict.contenders]
@@ -249,7 +249,9 @@ def _ablation(found: Found) -> str:
         for row in summary.itertuples()
     ]
     number = int(found.ablation["number"].iloc[0])
-    note = f"Trial {number} on the same {found.ablation['seed'].nunique()} held-out seeds each time."
+    note = (
+        f"Trial {number} on the same {found.ablation['seed'].nunique()} held-out seeds each time."
+    )
     return (
         markup.paragraph(note, "soft")
         + markup.paragraphs(ablation_lines(summary))
@@ -290,7 +292,14 @@ def _stopping(found: Found) -> str:
         f"ASHA: at each rung about the best 1 in {stopping.reduction} goes on. "
         f"{pruned} of {len(found.trials)} trials were stopped early."
     )
-    headings = ("rung (iteration)", "arrived", "stopped", "went on", "best stopped", "M steps saved")
+    headings = (
+        "rung (iteration)",
+        "arrived",
+        "stopped",
+        "went on",
+        "best stopped",
+        "M steps saved",
+    )
     told = audit_lines(found.trials, found.metrics, stopping, found.spec.objective[0])
     return markup.paragraph(note) + markup.table(headings, rows) + markup.paragraphs(told)
 
@@ -335,7 +344,6 @@ def _decisions(found: Found) -> str:
 
 def _spec(found: Found) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-    return (
-        f"<pre>{escape(found.spec_text)}</pre>"
-        + markup.paragraph(f"Seed {found.spec.seed}. Made with {versions}.", "soft")
+    return f"<pre>{escape(found.spec_text)}</pre>" + markup.paragraph(
+        f"Seed {found.spec.seed}. Made with {versions}.", "soft"
     )

@@ -130,7 +130,7 @@ def robustness_summary(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 
 def worst_cases(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return each checkpoint's row in the world where an agent keeps least, the best of them first."""
+    """Return the row of each checkpoint where an agent keeps least, the best of these first."""
     rows = summary.loc[summary.groupby("number")["kept"].idxmin()]
     return rows.sort_values("kept", ascending=False, ignore_index=True)
 

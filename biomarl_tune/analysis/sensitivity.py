@@ -119,7 +119,10 @@ def _sample(spec: SearchSpec, trials: pd.DataFrame, values: pd.Series, iteration
     }
     settings = pd.DataFrame({name: rows[f"params.{name}"] for name in everywhere})
     inside = [
-        all(everywhere[name].contains(_unplain(value, everywhere[name])) for name, value in row.items())
+        all(
+            everywhere[name].contains(_unplain(value, everywhere[name]))
+            for name, value in row.items()
+        )
         for row in settings.to_dict("records")
     ]
     kept = np.array(inside, dtype=bool) if everywhere else np.zeros(len(values), dtype=bool)
@@ -156,6 +159,7 @@ def _evaluate(
     method: str, trials: list[FrozenTrial], sample: Sample, seed: int
 ) -> dict[str, float]:
     """Return each setting's share; equal ones where the objective does not vary at all."""
+    equal = dict.fromkeys(sample.space, 1 / len(sample.space))
     study = optuna.create_study(direction=DIRECTIONS[sample.mode])
     study.add_trials(trials)
     evaluator = (
@@ -165,8 +169,11 @@ def _evaluate(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = evaluator.evaluate(study, params=list(sample.space))
+        try:
+            found = evaluator.evaluate(study, params=list(sample.space))
+        except RuntimeError:  # what fANOVA raises where no tree sees two different values
+            return equal
     total = sum(found.values())
     if not np.isfinite(total) or total <= 0:
-        return dict.fromkeys(sample.space, 1 / len(sample.space))
+        return equal
     return {name: found[name] / total for name in sample.space}

@@ -7,7 +7,7 @@ trials      one row a trial: number, state, value, params.<dotted name>..., iter
 metrics     one row a report: number, seed, iteration, agent_steps, seconds, then the other
             scalars of scalars.py, cpu_seconds, checkpoint
 evaluation  one row a replayed episode: number (-1 the defaults, -2 a random policy), seed,
-            episode, return, deliveries, length, breakthroughs
+            episode, return, deliveries, length, breakthroughs, training_seed
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ EVALUATION_COLUMNS = {
     "deliveries": "float64",
     "length": "int64",
     "breakthroughs": "int64",
+    "training_seed": "int64",
 }
 
 
@@ -102,6 +103,7 @@ def load_evaluation(run_dir: str | Path) -> pd.DataFrame:
         episode: from 0, of that seed.
         return: rewards summed over the colony and the episode.
         deliveries, length, breakthroughs: counted over the episode.
+        training_seed: index of the training seed whose checkpoint was replayed.
 
     Raises:
         InputError: no run directory.

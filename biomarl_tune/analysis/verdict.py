@@ -136,10 +136,13 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         f"{name} = {_shown(value)} (default {_shown(verdict.default_settings[name])})"
         for name, value in verdict.settings.items()
     )
+    units = (
+        f"Scores are interquartile means of the colony's return with 95 % intervals, over "
+        f"{verdict.seeds} held-out seeds, {verdict.seeds * verdict.episodes} episodes."
+    )
     lines = [
         _headline(verdict),
-        f"Scores are interquartile means of the colony's return with 95 % intervals, over "
-        f"{verdict.seeds} held-out seeds, {verdict.seeds * verdict.episodes} episodes.",
+        units,
         *_tie_lines(verdict),
         f"Settings of {winner.name}: {'; '.join(pairs) or 'the defaults'}.",
     ]
@@ -182,20 +185,24 @@ def _headline(verdict: Verdict) -> str:
 
 
 def _tie_lines(verdict: Verdict) -> list[str]:
-    winner, leader, tied = verdict.winner, verdict.leader, verdict.tied
-    others = [c for c in (leader, *tied) if c.number != winner.number]
+    winner, name = verdict.winner, _capital(verdict.winner.name)
+    others = [c for c in (verdict.leader, *verdict.tied) if c.number != winner.number]
+    rest = [c for c in verdict.contenders if c.number >= 0 and c.number != winner.number]
+    if not rest:
+        return []
     if not others:
-        rest = [c for c in verdict.contenders if c.number >= 0 and c.number != winner.number]
-        names = ", ".join(f"{c.name} {shown_score(c.score)}" for c in rest)
-        return [f"{_capital(winner.name)} is better than the other trials replayed: {names}."] if rest else []
+        beaten = ", ".join(f"{c.name} {shown_score(c.score)}" for c in rest)
+        return [f"{name} is better than the other trials replayed: {beaten}."]
     listed = ", ".join(
         f"{c.name}, {shown_score(c.score)} for {_cost(c)} CPU seconds" for c in others
     )
-    why = "it cost clearly less" if winner.number != leader.number else "none was clearly cheaper"
-    return [
-        f"{_capital(winner.name)} is not distinguishable from {listed}; {winner.name}, {_cost(winner)} CPU "
+    is_cheaper = winner.number != verdict.leader.number
+    why = "it cost clearly less" if is_cheaper else "none was clearly cheaper"
+    told = (
+        f"{name} is not distinguishable from {listed}; {winner.name}, {_cost(winner)} CPU "
         f"seconds, is preferred because {why}."
-    ]
+    )
+    return [told]
 
 
 def _against_random(verdict: Verdict) -> str:

@@ -120,17 +120,13 @@ class ChunkPass:
     """
 
     def __init__(self, projected: Tensor, memory: Tensor, within: Tensor, carried: Tensor) -> None:
-        width, (worlds, agents, steps) = memory.shape[2], projected.shape[1:]
         self._shape = projected.shape
+        worlds, agents, steps = projected.shape[1:]
         self._within, self._carried = within[:, None], carried[:, None, :]
         self._memory = memory.flatten(0, 1)  # [W N, K, V]
         columns = projected.reshape(-1, worlds * agents, steps)
-        query, key, value, gate = torch.split(columns, [width, width, width, 1])
+        query, self._key, self._length, self._value, self.gate = _written(columns)
         self._query = query  # [K, W N, T]
-        self._length = key.square().sum(dim=0).sqrt_().clamp_(min=1e-12)
-        self._key = key / self._length
-        self._value = tanh_(value.clone())
-        self.gate = gate[0].sigmoid()  # [W N, T]
         self._told = (self.gate * self._value).permute(1, 0, 2)  # [W N, V, T] gated values
         self._scores = torch.bmm(_steps_first(query), self._key.permute(1, 0, 2))  # [W N, T, T]
         self._decay(self._scores)
@@ -174,6 +170,30 @@ class ChunkPass:
             change += d_gate.view_as(change)
         torch.ops.aten.sigmoid_backward.grad_input(change, self.gate, grad_input=d_gates[0])
         return d_columns.view(self._shape)
+
+
+class StepPass:
+    """``recurrent_step`` and what comes before it, written out for columns first.
+
+    Args:
+        projected: [3K + 1, B] queries, keys, values and gates before their functions.
+        memory: [K, V, B] before the step; overwritten by that after it.
+        eta: the plasticity rate, per step.
+    """
+
+    def __init__(self, projected: Tensor, memory: Tensor, *, eta: float) -> None:
+        query, key, _, value, self.gate = _written(projected)
+        strength = (eta * self.gate) * key
+        memory.mul_(1.0 - eta).addcmul_(strength[:, None], value[None])
+        self.read = (query[:, None] * memory).sum(dim=0)  # [V, B]
+
+
+def _written(columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the queries, unit keys, lengths of the keys, values and gates of [3K + 1, ...]."""
+    width = columns.shape[0] // 3
+    query, key, value, gate = torch.split(columns, [width, width, width, 1])
+    length = key.square().sum(dim=0).sqrt_().clamp_(min=1e-12)
+    return query, key / length, length, tanh_(value.clone()), gate[0].sigmoid()
 
 
 def _steps_first(columns: Tensor) -> Tensor:

@@ -90,9 +90,10 @@ class BioPolicy(nn.Module):
         nn.init.zeros_(self.attention.query.weight)
 
     def initial_memory(self, worlds: int) -> Tensor:
-        """Return empty memories [worlds, N, K, V]."""
-        width = self.model.memory_dim
-        return torch.zeros(worlds, self.agents, width, width, device=self.actor_in.weight.device)
+        """Return empty memories [worlds, N, K, V], the agents last in the computer's memory."""
+        width, device = self.model.memory_dim, self.actor_in.weight.device
+        columns = torch.zeros(width, width, worlds, self.agents, device=device)
+        return columns.permute(2, 3, 0, 1)
 
     def step(self, obs: Tensor, memory: Tensor) -> PolicyOutput:
         """Answer one step of whole worlds, in the recurrent form.

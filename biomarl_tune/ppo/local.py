@@ -14,6 +14,7 @@ from torch import Tensor
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.heap import keep_freed_memory
 from biomarl_tune.ppo.optimizer import Adam
 from biomarl_tune.ppo.sampling import Sampler
 from biomarl_tune.ppo.update import update
@@ -65,6 +66,7 @@ class LocalTrainer:
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        keep_freed_memory()
         self.experiment = experiment
         self.policy = new_policy(experiment)
         self.optimizer = new_optimizer(self.policy, experiment)

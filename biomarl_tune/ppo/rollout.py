@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from biomarl_tune.brain.joined import joined
+from biomarl_tune.brain.passes import act
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
 from biomarl_tune.colony import lattice
 from biomarl_tune.colony.observation import NUM_COLUMNS
@@ -68,6 +70,12 @@ class ActingColony:
         self.memory = policy.initial_memory(len(seeds))  # [E, N, K, V]
         self.fresh = np.ones(len(seeds), dtype=np.bool_)  # [E] the next step begins an episode
         self._agents = env.num_agents
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Act from now on with the weights that the brain has now."""
+        self._weights = joined(self.policy)
 
     @property
     def worlds(self) -> int:
@@ -76,7 +84,8 @@ class ActingColony:
 
     def observe(self) -> Tensor:
         """Return what the agents observe now, [E, N, 12]."""
-        obs = np.empty((self.worlds, self._agents, NUM_COLUMNS), dtype=np.float32)
+        columns = np.empty((NUM_COLUMNS, self.worlds, self._agents), dtype=np.float32)
+        obs = columns.transpose(1, 2, 0)
         self.colony.observe(obs)
         return torch.from_numpy(obs)
 
@@ -95,7 +104,7 @@ class ActingColony:
             idle: so many agents, the first ones, stand still whatever they think.
         """
         obs, first = self.observe(), self.fresh
-        output = self.policy.step(obs, self.memory)
+        output = act(self.policy, self._weights, obs, self.memory)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
@@ -109,7 +118,8 @@ class ActingColony:
 
     def values(self, worlds: NDArray[np.int64]) -> Tensor:
         """Return the values of what some worlds observe now, [len(worlds), N]."""
-        return self.policy.step(self.observe()[worlds], self.memory[worlds]).value
+        memory = self.memory[worlds]  # a copy
+        return act(self.policy, self._weights, self.observe()[worlds], memory).value
 
     def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
         """Reset some worlds and empty the memories of their agents."""

@@ -127,6 +127,7 @@ class Sampler:
             measured.
         """
         acting, ppo = self.acting, self.experiment.ppo
+        acting.refresh()
         steps, worlds = ppo.rollout_steps, acting.worlds
         trajectory = _Trajectory.empty(steps, worlds, self.experiment.env.num_agents)
         memory, measures = acting.memory.clone(), Measures()
@@ -164,11 +165,12 @@ class Sampler:
         measures.pheromone += float(state.pheromone.mean(axis=1).sum())
         measures.coverage += float((state.pheromone > trail).mean(axis=1).sum())
         measures.breakthroughs += float((transition.breakthrough[:, :-1] > 0).sum())
-        if step.output.memory is not None:
-            norms = torch.linalg.vector_norm(step.output.memory, dim=(2, 3))
-            measures.memory_norm += float(norms.sum())
+        if step.output.gate is not None and step.output.memory is not None:
+            square = step.output.memory.square().sum(dim=(2, 3))
+            measures.memory_norm += float(square.sqrt_().sum())
         if step.output.message is not None:
-            measures.message_norm += float(step.output.message.norm(dim=-1).sum())
+            square = step.output.message.square().sum(dim=-1)
+            measures.message_norm += float(square.sqrt_().sum())
         self._return += transition.reward.sum(axis=1)
         self._deliveries += transition.delivered.sum(axis=1)
 

@@ -31,11 +31,19 @@ class Trial(Settings):
     max_iterations: int
     checkpoint_iterations: tuple[int, ...] = ()
     checkpoint_seconds: float = 60.0
+    stages: tuple[tuple[int, int], ...] = ()  # (iteration, training seeds); none for a single seed
+    seed: int = 0  # index of the training seed
+    lost_seeds: tuple[int, ...] = ()  # those that have crashed
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the trial's checkpoints."""
-        return self.directory / "checkpoints"
+        """The folder of the trial's checkpoints, or of those of its training seed after the 0th."""
+        folder = self.directory / "checkpoints"
+        return folder / f"seed-{self.seed}" if self.seed else folder
+
+    def of_seed(self, index: int) -> Trial:
+        """Return the part of a trial that is one of its training seeds."""
+        return self.model_copy(update={"seed": index})
 
     def checkpoint_due(self, iteration: int, *, seconds_since_last: float) -> bool:
         """Tell whether a checkpoint has to be written after an iteration.

@@ -23,6 +23,7 @@ from torch import Tensor
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import finite, resident_mb
+from biomarl_tune.ppo.seeds import SeedRuns, with_training_seed
 from biomarl_tune.ppo.trial import TrialRun, failure_report
 from biomarl_tune.rllib.config import ExperimentConfig, parsed_experiment
 from biomarl_tune.rllib.sampler import (
@@ -149,6 +150,30 @@ class BioPPO(PPO):
 
     def _begin_trial(self) -> None:
         """Give every runner its worlds, then go on from the trial's newest checkpoint, if any."""
+        self._hand_out()
+        trial, experiment = self.config.trial, self.experiment
+        self._run: TrialRun | SeedRuns | None = None
+        if trial is None:
+            return
+        plan = trial
+
+        def begin(seed: int) -> TrialRun:
+            self._train_anew(with_training_seed(experiment, seed))
+            return TrialRun(plan.of_seed(seed), self)
+
+        self._run = SeedRuns(plan, begin) if plan.stages else TrialRun(plan, self)
+
+    def _train_anew(self, experiment: Experiment) -> None:
+        """Begin an experiment that differs from the one before by its seed only."""
+        config = self.config.copy(copy_frozen=False).use(experiment, self.config.trial)
+        config.freeze()
+        self.config = config
+        self.metrics.reset()
+        self.learner_group.shutdown()
+        self.learner_group = config.build_learner_group()
+        self._hand_out()
+
+    def _hand_out(self) -> None:
         self._iterations = self._agent_steps = 0
         self._far_cpu_seconds = 0.0  # of env runners in processes of their own
         learners = self.learner_group.foreach_learner(lambda learner: learner.module)
@@ -156,7 +181,6 @@ class BioPPO(PPO):
         worlds = share_of_worlds(self.experiment, 0, self._runners)
         self.env_runner.reconfigure(self.experiment, worlds, module)
         hand_out_worlds(self.env_runner_group, self.experiment)
-        self._run = TrialRun(self.config.trial, self) if self.config.trial else None
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
         """Give lost env runners that Ray has started again their worlds, from the beginning."""

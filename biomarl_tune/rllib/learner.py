@@ -14,6 +14,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from biomarl_tune.errors import InputError
+from biomarl_tune.ppo.heap import keep_freed_memory
 from biomarl_tune.ppo.local import new_optimizer
 from biomarl_tune.ppo.losses import Batch
 from biomarl_tune.ppo.update import update
@@ -33,6 +34,7 @@ class BioPPOLearner(PPOTorchLearner):
 
     def build(self) -> None:
         """Build module and optimiser, and seed the shuffling of worlds."""
+        keep_freed_memory()
         super().build()
         self._shuffle = np.random.default_rng((self.config.experiment.seed, _SHUFFLE_STREAM))
 

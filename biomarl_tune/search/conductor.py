@@ -16,7 +16,7 @@ from biomarl_tune.errors import BiomarlError, StorageError, TrialError, UnsafeEr
 from biomarl_tune.search.leftovers import drop_unrecorded
 from biomarl_tune.search.rungs import rung_levels
 from biomarl_tune.search.study import Study
-from biomarl_tune.search.trial import EndState
+from biomarl_tune.search.trial import ALL_DONE, EndState
 
 ALIKE = 3  # so many failures at the start, all of one kind, end the search
 
@@ -83,6 +83,8 @@ class Conductor:
             "directory": str(self.study.directory.trial(number).absolute()),
             "max_iterations": spec.stopping.max_iterations,
             "checkpoint_iterations": list(rung_levels(spec.stopping)),
+            "stages": [(stage.level, stage.seeds) for stage in self.study.stages],
+            "lost_seeds": list(proposal.lost_seeds),
         }
         experiment = proposal.experiment.model_dump()
         return Task(number, {"experiment": experiment, "trial": trial})
@@ -93,9 +95,10 @@ class Conductor:
         Args:
             number: of the trial.
             report: the scalars with ``iteration``, ``seconds``, ``cpu_seconds`` and
-                ``checkpoint``, and ``again`` when it is that of the checkpoint from which a
-                trial goes on; or ``failure`` (one line) and ``traceback`` of a trial that cannot
-                go on; or ``storage`` (one line) where its disk failed.
+                ``checkpoint``, ``seed`` where a trial has several, and ``again`` when it is that
+                of the checkpoint from which a trial goes on; or ``failure`` (one line) and
+                ``traceback`` of a trial that cannot go on; or ``storage`` (one line) where its
+                disk failed.
         """
         with self._giving_up():
             if number in self._running:
@@ -105,30 +108,34 @@ class Conductor:
     def _take(self, number: int, report: Mapping[str, Any]) -> bool:
         if "storage" in report:
             raise StorageError(report["storage"])
+        seed = int(report.get("seed", 0))
         if "failure" in report:
+            if self.study.lose_seed(number, seed, str(report["failure"])):
+                return self._goes_on(number)
             self._fail(number, str(report["failure"]), str(report.get("traceback", "")))
             return False
-        if report.get("again") and report["iteration"] <= self.study.last_iteration(number):
-            self.study.rewind(number, int(report["iteration"]))
+        if report.get("again") and report["iteration"] <= self.study.last_iteration(number, seed):
+            self.study.rewind(number, int(report["iteration"]), seed=seed)
             return not self.interrupted
         try:
-            self.study.report(number, **_columns(report))
+            self.study.report(number, seed=seed, **_columns(report))
         except TrialError as error:
             self._tell_ended(number, "FAILED", str(error))
             return False
         for observer in self._observers:
             observer.reported(number, report)
-        return self._goes_on(number, int(report["iteration"]))
+        return self._goes_on(number)
 
-    def _goes_on(self, number: int, iteration: int) -> bool:
+    def _goes_on(self, number: int) -> bool:
         spec = self.study.spec
-        if iteration >= spec.stopping.max_iterations:
-            self.end(number, "COMPLETE", "all iterations done")
-            return False
-        decision = self.study.decide(number)
-        if decision.action == "stop":
-            self.end(number, "PRUNED", decision.reason)
-            return False
+        if self.study.decides(number):
+            if self.study.iteration(number) >= spec.stopping.max_iterations:
+                self.end(number, "COMPLETE", ALL_DONE)
+                return False
+            decision = self.study.decide(number)
+            if decision.action == "stop":
+                self.end(number, "PRUNED", decision.reason)
+                return False
         if self.out_of_time:
             self.end(number, "PRUNED", f"budget: {spec.budget.minutes:g} minutes are over")
             return False

@@ -167,7 +167,7 @@ def _checkpoint_findings(study: Study) -> Iterator[Finding]:
                 verify_checkpoint(path)
             except CheckpointError as error:
                 what, _, _ = str(error).rpartition("; ")
-                yield Finding(what, "delete it; the one before it is used, or the trial starts over")
+                yield Finding(what, "delete it; the one before is used, or the trial starts over")
         if trial.state != "COMPLETE" or trial.last is None or not trial.last.checkpoint:
             continue
         if manifest_sha256(folder, trial.last.checkpoint) != trial.last.checkpoint_sha256:

@@ -50,9 +50,7 @@ def extend(directory: RunDirectory, *, trials: str = "", minutes: str = "") -> N
             record.close()
 
 
-def _extended(
-    before: Identity, text: str, handed_out: int, trials: str, minutes: str
-) -> Identity:
+def _extended(before: Identity, text: str, handed_out: int, trials: str, minutes: str) -> Identity:
     began, wanted = parse_spec(before.spec_text, "spec.yaml"), parse_spec(text, "spec.yaml")
     if other := _other_search(began, wanted, handed_out):
         msg = (
@@ -85,14 +83,19 @@ def _other_search(began: SearchSpec, wanted: SearchSpec, handed_out: int) -> str
     for name in ("name", "seed", "experiment", "objective"):
         if getattr(began, name) != getattr(wanted, name):
             return name
-    if began.search.sampler != wanted.search.sampler:
-        return "search.sampler"
     starts = began.search.start_with, wanted.search.start_with
     if starts[0] != starts[1] and max(map(len, starts)) > handed_out:
         return "search.start_with (entries may be left out once they have begun)"
+    free = {name: getattr(began.search, name) for name in ("trials", "concurrency", "start_with")}
+    if wanted.search.model_copy(update=free) != began.search:
+        return "search"
     limit = {"iteration_seconds": wanted.stopping.iteration_seconds}
     if began.stopping.model_copy(update=limit) != wanted.stopping:
         return "stopping"
+    return _other_space(began, wanted)
+
+
+def _other_space(began: SearchSpec, wanted: SearchSpec) -> str:
     if list(began.space) != list(wanted.space):
         return "which settings are searched, or their order,"
     for name, dimension in began.space.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from biomarl_tune.search.racing import stages
 from biomarl_tune.search.rungs import decide, rung_levels
 from biomarl_tune.search.sections import Stopping
 from biomarl_tune.search.space import suggest
@@ -43,7 +44,8 @@ class Outcome:
 
     seconds: float = 0.0
     begun: int = 0  # trials, before the budget's minutes were over
-    iterations: dict[int, int] = field(default_factory=dict)  # by trial
+    iterations: dict[int, int] = field(default_factory=dict)  # that a trial came to
+    work: dict[int, int] = field(default_factory=dict)  # iterations of all its training seeds
     settings: dict[int, dict[str, Any]] = field(default_factory=dict)  # the searched ones
 
 
@@ -84,6 +86,8 @@ class _Player:
         self._base = spec.experiment.flat()
         self._tendency = float(rng.uniform(0, 1))
         self._stops = decision_iterations(spec.stopping)
+        plan = stages(spec.stopping, spec.search.seeds_per_trial)
+        self._seeds = {stage.level: stage.seeds for stage in plan}
         self._outcome = Outcome()
         self._quality: dict[int, float] = {}
         self._condemned: set[int] = set()  # but running on for the audit
@@ -148,14 +152,16 @@ class _Player:
         quality = self._tendency * cost + (1 - self._tendency) * self._rng.normal()
         self._outcome.begun += 1
         self._outcome.settings[number], self._quality[number] = settings, float(quality)
-        self._outcome.iterations[number] = 0
+        self._outcome.iterations[number] = self._outcome.work[number] = 0
         return number
 
     def _begin_stage(self, number: int, now: float) -> None:
-        done = self._outcome.iterations[number]
-        target = next(stop for stop in self._stops if stop > done)
+        done = self._outcome.work[number]
+        target = next(s for s in self._stops if s > self._outcome.iterations[number])
         self._outcome.iterations[number] = target
-        duration = (target - done) * self._seconds(self._outcome.settings[number])
+        self._outcome.work[number] = target * self._seeds.get(target, 1)
+        more = self._outcome.work[number] - done
+        duration = more * self._seconds(self._outcome.settings[number])
         heapq.heappush(self._events, (now + duration, number))
 
     def _goes_on(self, number: int) -> bool:

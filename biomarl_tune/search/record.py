@@ -26,7 +26,7 @@ _STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "PRUNED",
     TrialState.FAIL: "FAILED",
 }
-AUDIT = "audited"
+AUDIT, LOST_SEEDS = "audited", "lost_seeds"
 _OPTUNA_STATES = {state: optuna_state for optuna_state, state in _STATES.items()}
 
 
@@ -140,6 +140,12 @@ class Record:
         with self._writing():
             self._storage.set_trial_user_attr(self._ids[trial.number], AUDIT, mark)
 
+    def mark_lost_seeds(self, trial: Trial) -> None:
+        """Write which of a trial's training seeds have crashed."""
+        lost = {str(seed): reason for seed, reason in trial.lost_seeds.items()}
+        with self._writing():
+            self._storage.set_trial_user_attr(self._ids[trial.number], LOST_SEEDS, lost)
+
     def end(self, trial: Trial, values: tuple[float, ...] | None) -> None:
         """Write a trial's end: its attributes, then its state and values.
 
@@ -210,6 +216,7 @@ def _trial(frozen: FrozenTrial, last: Report | None) -> Trial:
         error=attributes.get("error", "") if frozen.state.is_finished() else "",
         audited=audit.get("iteration", 0),
         condemned=audit.get("reason", ""),
+        lost_seeds={int(seed): why for seed, why in attributes.get(LOST_SEEDS, {}).items()},
         system=frozen.system_attrs,
     )
 

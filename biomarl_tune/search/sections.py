@@ -39,6 +39,7 @@ class Sampling(Section):
 
     sampler: Literal["tpe", "random", "gp", "cmaes"] = "tpe"
     trials: int = Field(24, ge=1, le=1_000_000)
+    seeds_per_trial: int = Field(1, ge=1, le=100)  # at the end; the rungs begin with fewer
     concurrency: Literal["auto"] | int = "auto"
     start_with: tuple[dict[str, Any], ...] = ()
 

@@ -8,17 +8,24 @@ from typing import Any
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import experiment_from
 from biomarl_tune.ppo.local import LocalTrainer
+from biomarl_tune.ppo.seeds import SeedRuns, with_training_seed
 from biomarl_tune.ppo.trial import Trial, TrialRun, failure_report
 from biomarl_tune.search.conductor import Conductor, Task
 from biomarl_tune.search.deadline import time_limit
 
-Begin = Callable[[dict[str, Any]], TrialRun]
+Run = TrialRun | SeedRuns
+Begin = Callable[[dict[str, Any]], Run]
 
 
-def begin_trial(config: dict[str, Any]) -> TrialRun:
+def begin_trial(config: dict[str, Any]) -> Run:
     """Build a trial from a task's config, or take it up where its checkpoint ends."""
-    trainer = LocalTrainer(experiment_from(config["experiment"]))
-    return TrialRun(Trial.model_validate(config["trial"]), trainer)
+    trial = Trial.model_validate(config["trial"])
+    experiment = experiment_from(config["experiment"])
+
+    def begin(seed: int) -> TrialRun:
+        return TrialRun(trial.of_seed(seed), LocalTrainer(with_training_seed(experiment, seed)))
+
+    return SeedRuns(trial, begin) if trial.stages else begin(0)
 
 
 def run_serially(conductor: Conductor, begin: Begin = begin_trial) -> None:
@@ -34,7 +41,7 @@ def run_serially(conductor: Conductor, begin: Begin = begin_trial) -> None:
             continue
 
 
-def begun(conductor: Conductor, task: Task, begin: Begin) -> TrialRun | None:
+def begun(conductor: Conductor, task: Task, begin: Begin) -> Run | None:
     """Begin a trial; None if it could not be built, which the record knows by then."""
     try:
         with time_limit(conductor.study.spec.stopping.iteration_seconds):
@@ -44,7 +51,7 @@ def begun(conductor: Conductor, task: Task, begin: Begin) -> TrialRun | None:
         return None
 
 
-def stepped(conductor: Conductor, task: Task, run: TrialRun) -> bool:
+def stepped(conductor: Conductor, task: Task, run: Run) -> bool:
     """Run one iteration, record it, and tell whether the trial goes on."""
     try:
         with time_limit(conductor.study.spec.stopping.iteration_seconds):

@@ -118,6 +118,11 @@ def spec_from(tree: Any) -> SearchSpec:
     space = checked_space(tree["space"], experiment, fixed)
     check_points(space, experiment)
     objective = _objectives(tree.get("objective", {}))
+    sampling = _sampling(_part(tree, "search"), space, experiment, objective)
+    stopping = _stopping(_part(tree, "stopping"))
+    if sampling.seeds_per_trial > 1 and stopping.scheduler == "median":
+        problem = "several seeds are raced by asha, not by median; use asha or none"
+        raise SpecError(("search", "seeds_per_trial"), problem)
     return SearchSpec(
         name=name,
         seed=seed,
@@ -125,8 +130,8 @@ def spec_from(tree: Any) -> SearchSpec:
         fixed=fixed,
         space=space,
         objective=objective,
-        search=_sampling(_part(tree, "search"), space, experiment, objective),
-        stopping=_stopping(_part(tree, "stopping")),
+        search=sampling,
+        stopping=stopping,
         budget=_section(Budget, _part(tree, "budget"), ("budget",)),
         evaluation=_section(Evaluation, _part(tree, "evaluation"), ("evaluation",)),
     )

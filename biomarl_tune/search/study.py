@@ -18,9 +18,10 @@ from biomarl_tune.search.identity import ATTRIBUTE, check_unchanged, identity_fr
 from biomarl_tune.search.leftovers import drop_half_written
 from biomarl_tune.search.progress import Progress
 from biomarl_tune.search.proposals import Proposals, distribution
+from biomarl_tune.search.racing import stages, survives
 from biomarl_tune.search.record import Record
 from biomarl_tune.search.spec import SearchSpec
-from biomarl_tune.search.trial import EndState, Proposal, Report, State, Trial
+from biomarl_tune.search.trial import ALL_DONE, EndState, Proposal, Report, State, Trial
 
 ERROR_LENGTH = 4000
 SECONDS = "seconds_spent"
@@ -46,6 +47,7 @@ class Study:
         self._lock = lock
         self.identity = identity_from(record.attributes, directory)
         self.spec = self.identity.spec()
+        self.stages = stages(self.spec.stopping, self.spec.search.seeds_per_trial)
         self._proposals = Proposals(self.spec)
         self._progress = self._read()
         self._seconds_spent = float(record.attributes.get(SECONDS, 0.0))
@@ -130,13 +132,13 @@ class Study:
         drop_half_written(self.directory.path)
         reports = self.reports()
         for trial in self.trials():
-            if trial.finished or trial.last is None:
+            if trial.finished or trial.last is None or not self.decides(trial.number):
                 continue
             if trial.iteration >= self.spec.stopping.max_iterations:
-                self.finish(trial.number, "COMPLETE", "max_iterations")
+                self.finish(trial.number, "COMPLETE", ALL_DONE)
                 continue
             earlier = [report for report in reports if report.sequence <= trial.last.sequence]
-            decision = self._judge(self._progress.curves_of(earlier), trial)
+            decision = self._judge(self._progress_of(earlier), trial)
             if decision.action == "stop":
                 self.finish(trial.number, "PRUNED", decision.reason)
         self._let_wait()
@@ -156,7 +158,10 @@ class Study:
         else:
             return None
         experiment = self.spec.experiment.with_settings(trial.settings)
-        return Proposal(trial.number, trial.settings, experiment, trial.start, trial.iteration)
+        lost = tuple(trial.lost_seeds)
+        return Proposal(
+            trial.number, trial.settings, experiment, trial.start, trial.iteration, lost
+        )
 
     def report(  # noqa: PLR0913 - these are the columns of a report
         self,
@@ -178,7 +183,7 @@ class Study:
             seconds: wall time of the trial so far.
             cpu_seconds: processor time of the trial so far.
             checkpoint: newest one, relative to the trial's directory.
-            seed: index of the training seed; the objective is that of seed 0.
+            seed: index of the training seed.
 
         Raises:
             TrialError: an objective is missing or not finite, and the trial is recorded as
@@ -260,7 +265,45 @@ class Study:
 
         A condemned trial that is drawn for the audit is recorded as such and goes on to its end.
         """
-        return self._judge(self._progress.curves, self._progress.trials[number])
+        return self._judge(self._progress, self._progress.trials[number])
+
+    def iteration(self, number: int) -> int:
+        """Return the iteration of a trial's newest report, over all its training seeds."""
+        return self._progress.trials[number].iteration
+
+    def checkpoints(self, number: int) -> dict[int, Path]:
+        """Return the newest checkpoint of each training seed of a trial that has not crashed."""
+        trial = self._progress.trials[number]
+        folder = self.directory.trial(number)
+        newest = self._progress.newest(number)
+        return {
+            seed: folder / report.checkpoint
+            for seed, report in sorted(newest.items())
+            if report.checkpoint and seed not in trial.lost_seeds
+        }
+
+    def decides(self, number: int) -> bool:
+        """Tell whether a trial is where the stopping rule, or the end, has a say.
+
+        With several training seeds that is after the last seed of a stage only.
+        """
+        return not self.stages or self._progress.finished_stage(number) is not None
+
+    def lose_seed(self, number: int, seed: int, reason: str) -> bool:
+        """Record that a training seed of a trial has crashed; tell whether the trial goes on.
+
+        It does while a seed of its stage is left; at each comparison the crashed one then counts
+        as the worst value that any trial had there.
+        """
+        trial = self._running(number)
+        trial = replace(trial, lost_seeds={**trial.lost_seeds, seed: reason})
+        done = {s: self.last_iteration(number, s) for s in range(self.spec.search.seeds_per_trial)}
+        if not survives(self.stages, done, trial.lost_seeds):
+            return False
+        self._record.mark_lost_seeds(trial)
+        self._progress.trials[number] = trial
+        self._progress.summarise(number)
+        return True
 
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
@@ -290,7 +333,11 @@ class Study:
         self._seconds_spent = seconds
 
     def _read(self) -> Progress:
-        return Progress(self._record.trials(), self.reports(), self.spec.objective)
+        return Progress(self._record.trials(), self.reports(), self.spec.objective, self.stages)
+
+    def _progress_of(self, reports: list[Report]) -> Progress:
+        trials = dict(self._progress.trials)
+        return Progress(trials, reports, self.spec.objective, self.stages)
 
     def _new_trial(self, number: int) -> Trial:
         starts = self.spec.search.start_with
@@ -311,13 +358,11 @@ class Study:
         self._progress.trials[number] = trial
         return trial
 
-    def _judge(self, curves: rungs.Curves, trial: Trial) -> rungs.Decision:
+    def _judge(self, progress: Progress, trial: Trial) -> rungs.Decision:
         if trial.audited:
             return rungs.GO_ON
-        condemned = {t.number: t.audited for t in self._progress.trials.values() if t.audited}
-        seen = rungs.as_judged(curves, condemned)
-        mode, stopping = self.spec.objective[0].mode, self.spec.stopping
-        decision = rungs.decide(seen, trial.number, trial.iteration, stopping, mode)
+        stopping = self.spec.stopping
+        decision = progress.decide(trial.number, stopping)
         if decision.action == "continue":
             return decision
         if not rungs.runs_on(stopping, self.spec.seed, trial.number):

@@ -29,28 +29,34 @@ class TensorBoard:
     def __init__(self, folder: Callable[[int], Path], metric: str) -> None:
         self._folder = folder
         self._metric = metric
-        self._files: dict[int, _EventFile] = {}
+        self._files: dict[tuple[int, int], _EventFile] = {}  # by trial and training seed
         self._settings: dict[int, Mapping[str, Any]] = {}
         self._last: dict[int, float] = {}
 
     def started(self, number: int, settings: Mapping[str, Any], iteration: int) -> None:
         """Open a trial's file; events after ``iteration``, from an earlier start, are hidden."""
         self._settings[number] = settings
-        self._files[number] = _EventFile(self._folder(number))
+        self._files[number, 0] = _EventFile(self._folder(number))
         if iteration:
             start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
-            self._files[number].add(Event(session_log=start, step=iteration + 1))
+            self._files[number, 0].add(Event(session_log=start, step=iteration + 1))
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
-        """Write the scalars of an iteration."""
+        """Write the scalars of an iteration; a further training seed has a folder of its own."""
         values = [Summary.Value(tag=name, simple_value=report[name]) for name in SCALARS]
-        self._files[number].add(Event(summary=Summary(value=values), step=report["iteration"]))
+        seed = int(report.get("seed", 0))
+        if (number, seed) not in self._files:
+            self._files[number, seed] = _EventFile(self._folder(number) / f"seed-{seed}")
+        event = Event(summary=Summary(value=values), step=report["iteration"])
+        self._files[number, seed].add(event)
         self._last[number] = report[self._metric]
 
     def ended(self, number: int, state: str, reason: str) -> None:
         """Write the trial's settings and result for the HPARAMS tab and close the file."""
         del reason
-        file = self._files.pop(number)
+        file = self._files.pop((number, 0))
+        for seed in [seed for trial, seed in self._files if trial == number]:
+            self._files.pop((number, seed)).close()
         settings = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
             for name, value in self._settings.pop(number).items()

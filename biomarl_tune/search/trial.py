@@ -11,6 +11,7 @@ from biomarl_tune.search.sections import Objective
 
 State = Literal["WAITING", "RUNNING", "COMPLETE", "PRUNED", "FAILED"]
 EndState = Literal["COMPLETE", "PRUNED", "FAILED"]
+ALL_DONE = "all iterations done"  # why a COMPLETE trial stopped
 FINISHED: frozenset[State] = frozenset({"COMPLETE", "PRUNED", "FAILED"})
 
 
@@ -65,6 +66,7 @@ class Trial:
         error: of a failed trial.
         audited: the iteration at which it was condemned, where it ran on to check the rule; else 0.
         condemned: the rule's reason at that iteration.
+        lost_seeds: the training seeds that crashed, and why.
         system: what Optuna's sampler wants remembered of the proposal.
     """
 
@@ -78,6 +80,7 @@ class Trial:
     error: str = ""
     audited: int = 0
     condemned: str = ""
+    lost_seeds: dict[int, str] = field(default_factory=dict)
     system: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -101,6 +104,7 @@ class Proposal:
         experiment: the whole of the settings.
         start: who proposed it.
         iteration: the last one recorded; above 0 when the trial goes on after an interruption.
+        lost_seeds: its training seeds that have crashed.
     """
 
     number: int
@@ -108,3 +112,4 @@ class Proposal:
     experiment: Experiment
     start: Literal["start_with", "sampler"]
     iteration: int = 0
+    lost_seeds: tuple[int, ...] = ()

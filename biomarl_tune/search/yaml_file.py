@@ -55,7 +55,7 @@ def read_file(path: Path) -> str:
     Raises:
         InputError: not a readable regular file, larger than 64 KiB, or not UTF-8.
     """
-    name = shown_key(str(path))
+    name = str(path) if str(path).isprintable() else shown(str(path))
     try:
         problem = _unfit(path)
         if problem:
@@ -81,7 +81,7 @@ def _unfit(path: Path) -> str:
     if path.is_dir():
         return "is a directory; give the YAML file in it"
     if not path.exists():
-        return "no such file; give the path of a YAML search space"
+        return "no such file; give the path of a YAML file"
     return "" if path.is_file() else "is not a regular file; give the path of a YAML file"
 
 

@@ -167,7 +167,7 @@ def main():
         )
     except BiomarlError as error:
         with contextlib.suppress(OSError):
-            print(f"biomarl-tune: {error}", file=sys.stderr)
+            sys.stderr.write(f"biomarl-tune: {error}\n")
         sys.exit(error.exit_code)
 
 

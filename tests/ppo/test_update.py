@@ -108,7 +108,7 @@ def test_nothing_is_learned_from_nothing(tiny):
     """With no advantage and right values no weight moves."""
     experiment = tiny({"ppo.entropy_coefficient": 0.0, "ppo.detector_coefficient": 0.0})
     policy, _, batch = learner(experiment)
-    optimizer = torch.optim.SGD(policy.parameters(), lr=1.0)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
     batch["advantages"] = torch.zeros_like(batch["advantages"])
     batch["returns"] = answered(policy, batch).value
     before = {name: weight.clone() for name, weight in policy.state_dict().items()}

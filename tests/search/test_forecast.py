@@ -54,6 +54,15 @@ def test_rungs_save_iterations():
     assert ended.count(1) > ended.count(9) > 0
 
 
+def test_seeds_multiply_the_work():
+    """Three seeds without rungs: 27 iterations a trial, of which each seed does nine."""
+    spec = parse_spec(SPACE.replace("TRIALS", "1, seeds_per_trial: 3").replace("RULE", "none"))
+
+    outcome = _play(spec)
+
+    assert (outcome.seconds, outcome.iterations, outcome.work) == (54.0, {0: 9}, {0: 27})
+
+
 def test_the_budget_ends_a_search():
     """Half a minute holds three of ten trials of 9 seconds, one at a time; a fourth is begun."""
     spec = _spec(10, more="budget: {minutes: 0.5}\n")

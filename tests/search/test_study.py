@@ -283,7 +283,7 @@ def test_resume_ends_what_had_reached_its_end(study):
     with Study.open(study.directory.path) as reopened:
         assert reopened.resume() == []
         complete, pruned = reopened.trials()
-        assert (complete.state, complete.stopped_because) == ("COMPLETE", "max_iterations")
+        assert (complete.state, complete.stopped_because) == ("COMPLETE", "all iterations done")
         assert (pruned.state, pruned.stopped_because[:5]) == ("PRUNED", "asha:")
 
 

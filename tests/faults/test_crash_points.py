@@ -1,0 +1,98 @@
+"""Cases 2 and 20: the process ends, or the disk fails, between every pair of writes of a search."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from functools import partial
+
+import pytest
+import simulated
+from audit import audit, ends
+
+from biomarl_tune import faults
+from biomarl_tune.errors import BiomarlError, StorageError
+from biomarl_tune.faults import CRASH_AT, CRASH_CODE, FAIL_AT
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(580)]
+
+TRIALS = 8
+TEXT = simulated.space("swept", trials=TRIALS, iterations=4, sampler="random")
+
+
+def _forked(act):
+    """Run in a copy of this process, which has everything imported; return its exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        act()
+        code = 0
+    except BiomarlError as error:
+        code = error.exit_code
+    finally:
+        os._exit(code)
+
+
+def _search(results, **environment):
+    def act():
+        os.environ.update(environment)
+        simulated.search(results, TEXT)
+
+    return _forked(act)
+
+
+def _outlived(point, *, root, whole, fault):
+    """Run with a fault at a point, resume, audit; return the exit code of the first run."""
+    results = root / f"at-{point}"
+    code = _search(results, **fault(point))
+    assert _search(results) == 0, f"point {point}"
+    audit(results / "swept", trials=TRIALS)
+    assert ends(results / "swept") == whole, f"point {point}"
+    shutil.rmtree(results)
+    return code
+
+
+def _crash(point):
+    return {CRASH_AT: str(point)}
+
+
+def _fail(point, *, error):
+    return {FAIL_AT: f"{point}:{error}"}
+
+
+@pytest.fixture(scope="module")
+def whole(in_memory):
+    """The end of the search that nothing happens to, and how many points it passes."""
+    results = in_memory / "whole"
+
+    def act():
+        os.environ[CRASH_AT] = str(10**9)
+        simulated.search(results, TEXT)
+        (in_memory / "points").write_text(str(next(faults._points) - 1))
+
+    assert _forked(act) == 0
+    return ends(results / "swept"), int((in_memory / "points").read_text())
+
+
+def _swept(points, in_memory, whole, fault):
+    outlived = partial(_outlived, root=in_memory, whole=whole, fault=fault)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return set(pool.map(outlived, points, chunksize=1))
+
+
+def test_case_2_every_crash_point_is_recovered_from(in_memory, whole):
+    """Killed before its first write, before its second, and so on: each ends like the whole one."""
+    end, points = whole
+    assert points >= 200
+    assert _swept(range(1, points + 1), in_memory, end, _crash) == {CRASH_CODE}
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_case_20_every_failing_write_is_told_and_recovered_from(in_memory, whole, error):
+    """From some write on the disk takes no more: exit 5, and after it is mended the search ends."""
+    end, points = whole
+    codes = _swept(range(1, points + 1, 6), in_memory, end, partial(_fail, error=error))
+    assert codes == {StorageError.exit_code}
