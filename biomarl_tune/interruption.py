@@ -30,6 +30,7 @@ class Interruption:
         self._ask = ask
         self._before: dict[int, Any] = {}
         self.signal: int | None = None  # the first that came
+        self._hurried = False
 
     def __enter__(self) -> Self:
         """Begin to listen; to be called again after something else took the signals over."""
@@ -51,7 +52,8 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
-        return kind is StopNow
+        # compiled code, such as Ray's, makes a SystemError of what a handler raises
+        return self._hurried and kind in {StopNow, SystemError}
 
     def at_once(self) -> None:
         """Stop at the first signal from now on: nothing is under way that would be lost."""
@@ -65,11 +67,16 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.signal is not None:
-            raise StopNow
+            self._hurry()
         if number == signal.SIGALRM:
             return
         self.signal = number
         if self._ask is None:
-            raise StopNow
-        signal.alarm(GRACE_SECONDS)
-        self._ask()
+            self._hurry()
+        else:
+            signal.alarm(GRACE_SECONDS)
+            self._ask()
+
+    def _hurry(self) -> None:
+        self._hurried = True
+        raise StopNow

@@ -29,7 +29,7 @@ _KEPT = 2  # checkpoints of a trial
 _RECORD_BYTES, _REPORT_BYTES = 6_000_000, 2_000  # of study.db and its log; of each report in all
 _FILES = 15  # of a run directory, beside those of its trials
 # seconds, files and memory as the two engines took on two cores
-_START = {"ray": 14.0, "local": 3.0}  # imports, Ray, the first process
+_START = {"ray": 19.0, "local": 9.0}  # imports, Ray, the first process; tables, report at the end
 _NEW_PROCESS = {"ray": 6.0, "local": 0.05}
 _REUSED_PROCESS = {"ray": 0.1, "local": 0.05}
 _CHECKPOINT_FILES = {"ray": 22, "local": 5}
@@ -282,7 +282,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"  iterations    {_range(plan.iterations, _count)}; without stopping {without:,}",
         f"  agent steps   {_range(plan.agent_steps, _million)}",
         (
-            f"  side by side  {plan.concurrency} trials, one thread each "
+            f"  side by side  {plan.concurrency} at most, one thread a trial "
             f"({plan.cpus} CPUs, engine {plan.engine})"
         ),
         f"  an iteration  {fastest:.2g} to {slowest:.2g} s, timed at corners of the space:",

@@ -11,6 +11,7 @@ from rich.console import Console
 from biomarl_tune.errors import InputError
 from biomarl_tune.progress import shown_value
 from biomarl_tune.search.directory import check_free, fresh_name
+from biomarl_tune.search.racing import stages
 from biomarl_tune.search.rungs import rung_levels
 from biomarl_tune.search.space import Dimension, greatest
 from biomarl_tune.search.spec import SearchSpec, load_spec
@@ -111,8 +112,15 @@ def _facts(spec: SearchSpec) -> dict[str, Any]:
         "objective": objective,
         "iterations": spec.stopping.max_iterations,
         "rungs": ", ".join(map(str, rung_levels(spec.stopping))) or "none",
+        **_seeds(spec),
         **{name: _range(dimension) for name, dimension in spec.space.items()},
     }
+
+
+def _seeds(spec: SearchSpec) -> dict[str, str]:
+    plan = stages(spec.stopping, spec.search.seeds_per_trial)
+    told = {"seeds": ", ".join(f"{s.seeds} to iteration {s.level}" for s in plan)} if plan else {}
+    return {**told, "audit": f"{spec.stopping.audit:.0%}"} if spec.stopping.audit else told
 
 
 def _range(dimension: Dimension) -> str:

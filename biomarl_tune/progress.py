@@ -85,7 +85,7 @@ class Progress:
         """Take note of an iteration's report."""
         row = self.rows[number]
         row.iteration = int(report["iteration"])
-        row.value = float(report[self.metric])
+        row.value = float(report.get("value", report[self.metric]))
         row.agent_steps = float(report["agent_steps"])
         row.speed = float(report["agent_steps_per_second"])
 

@@ -49,10 +49,14 @@ class Search:
     """A checked search space and the text it was read from.
 
     Example:
-        >>> search = Search.load("search_spaces/smoke.yaml")
+        >>> from biomarl_tune import Search
+        >>> search = Search.load("tiny.yaml")
         >>> search.spec.search.trials
-        4
-        >>> result = search.run("results", engine="local")  # doctest: +SKIP
+        2
+        >>> result = search.run("results", engine="local")  # doctest: +ELLIPSIS
+        search tiny: 2 trials → results/tiny...
+        >>> result.trials["state"].tolist()
+        ['COMPLETE', 'COMPLETE']
     """
 
     spec: SearchSpec
@@ -193,7 +197,7 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
     if engine == "local":
         run_serially(conductor)
         return
-    from biomarl_tune.search.tuner import fit, ray_started
+    from biomarl_tune.search.cluster import ray_started, warm_up
 
     cpus = available_cpus()
     with contextlib.ExitStack() as stack:
@@ -205,10 +209,13 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
             _tell(console, f"{error}; going on without it, one trial at a time")
             run_serially(conductor)
             return
-        listening.__enter__()  # Ray has put its own handlers in
         study = conductor.study
         wanted = study.spec.search.concurrency
         concurrency = cpus if wanted == "auto" else wanted
+        warm_up(min(concurrency, cpus))
+        from biomarl_tune.search.tuner import fit  # seconds, in which those processes warm up
+
+        listening.__enter__()  # Ray has put its own handlers in
         fit(conductor, concurrency, study.directory.new_attempt())
 
 

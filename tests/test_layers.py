@@ -41,7 +41,7 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names} | {"": len(LAYERS)}
 
 # "" is biomarl_tune/__init__.py; a place that ends in a dot is a whole subpackage
-RAY_AT_HOME = ("rllib.", "search.searcher", "search.schedulers", "search.tuner")
+RAY_AT_HOME = ("rllib.", "search.searcher", "search.schedulers", "search.cluster", "search.tuner")
 LIGHT = (
     "",
     "errors",
@@ -62,7 +62,7 @@ LIGHT = (
 MAY_IMPORT_LATE = {
     "cli": ("",),
     "experiment": ("difflib",),
-    "run": ("biomarl_tune.search.tuner",),
+    "run": ("biomarl_tune.search.cluster", "biomarl_tune.search.tuner"),
     "training": ("biomarl_tune.search.tuner",),
 }
 

@@ -35,7 +35,7 @@ def test_a_search_without_rungs_is_exact(tmp_path):
     assert (plan.concurrency, plan.rungs, plan.obstacles) == (1, (), ())
     assert plan.iterations.low == plan.iterations.high == 40
     assert plan.agent_steps.middle == 1_200_000
-    assert plan.search_seconds.middle == pytest.approx(3.0 + 4 * 30, abs=1.0)
+    assert plan.search_seconds.middle == pytest.approx(9.0 + 4 * 30, abs=1.0)
     assert plan.evaluation_seconds == 4.0
     assert plan.seconds.middle == plan.search_seconds.middle + 4.0
 

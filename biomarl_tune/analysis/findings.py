@@ -90,11 +90,11 @@ def partial_dependence(dependence: Dependence, *, metric: str = "episode_return_
     axes.set_ylabel(metric_label(metric))
     best = dependence.values[dependence.best]
     best = f"{best:.2g}" if isinstance(best, float) else str(best)
-    said = (
-        f"no value can be told from the best, {best}"
-        if dependence.is_flat
-        else f"{dependence.band} is as good as the best, {best}"
-    )
+    said = f"{dependence.band} is as good as the best, {best}"
+    if dependence.is_flat:
+        said = f"no value can be told from the best, {best}"
+    elif good.sum() == 1:
+        said = f"{best}, better than every other value"
     caption = f"Average over the other settings and its 95 % interval. Green: {said}."
     return captioned(figure, caption)
 
@@ -161,8 +161,10 @@ def landscape(rows: pd.DataFrame) -> Figure:
         rows: one a trained brain, with `setting`, `value`, `seed` and `return`.
     """
     names = list(dict.fromkeys(rows["setting"]))
-    figure = Figure(figsize=(9.6, 0.6 + 3.1 * -(-len(names) // 2)), dpi=110, layout="constrained")
-    grid = figure.subplots(-(-len(names) // 2), 2, squeeze=False)
+    across = min(len(names), 2)
+    down = -(-len(names) // across)
+    figure = Figure(figsize=(4.8 * across, 0.6 + 3.1 * down), dpi=110, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.ravel()[len(names) :]:
         axes.set_visible(False)
     seeds = rows["seed"].nunique()
@@ -179,9 +181,9 @@ def landscape(rows: pd.DataFrame) -> Figure:
         axes.set_xticks(places, [f"{value:g}" for value in values])
         axes.set_xlabel(setting_label(name))
         axes.set_ylabel("held-out return (reward)")
-        axes.set_ylim(bottom=min(0.0, float(chosen["return"].min())))
+        least, most = float(chosen["return"].min()), float(max((mean + half).max(), 0.0))
+        axes.set_ylim(min(0.0, least), 1.06 * max(most, float(chosen["return"].max())) or 1.0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True, axis="y", color="#e5e5e5", linewidth=0.8)
-    return captioned(
-        figure, f"Mean and 95 % interval over {seeds} training seeds; grey: each of them."
-    )
+    caption = f"Mean and 95 % interval over {seeds} training seeds; grey: each of them."
+    return captioned(figure, caption if seeds > 1 else "One training seed: no interval.")

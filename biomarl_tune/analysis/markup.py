@@ -62,7 +62,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, pick: int =
         for index, row in enumerate(rows)
     )
     return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

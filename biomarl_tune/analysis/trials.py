@@ -64,8 +64,10 @@ def load_trials(run_dir: str | Path) -> pd.DataFrame:
         InputError: no run directory.
 
     Example:
-        >>> from biomarl_tune import load_trials  # doctest: +SKIP
-        >>> load_trials("results/pheromone").nlargest(3, "value")
+        >>> from biomarl_tune import load_trials
+        >>> trials = load_trials("results/example")
+        >>> trials.nlargest(3, "value")["state"].tolist()
+        ['COMPLETE', 'COMPLETE', 'COMPLETE']
     """
     directory = RunDirectory(Path(run_dir))
     if not directory.database.is_file():
@@ -86,6 +88,12 @@ def load_metrics(run_dir: str | Path) -> pd.DataFrame:
 
     Raises:
         InputError: no run directory.
+
+    Example:
+        >>> from biomarl_tune import load_metrics
+        >>> metrics = load_metrics("results/example")
+        >>> bool((metrics.groupby("number")["iteration"].min() == 1).all())
+        True
     """
     directory = RunDirectory(Path(run_dir))
     if not directory.database.is_file():
@@ -107,6 +115,12 @@ def load_evaluation(run_dir: str | Path) -> pd.DataFrame:
 
     Raises:
         InputError: no run directory.
+
+    Example:
+        >>> from biomarl_tune import load_evaluation
+        >>> means = load_evaluation("results/example").groupby("number")["return"].mean()
+        >>> bool(means.drop([-1, -2]).max() > means[-1])  # the best trial and the defaults
+        True
     """
     directory = RunDirectory(Path(run_dir))
     if directory.table("evaluation").is_file():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -118,7 +117,7 @@ class TrialRun:
         saved = json.loads((checkpoint / "state" / _PROGRESS).read_text())
         if foreign := self._foreign(checkpoint, saved):
             _log.warning("trial %s starts over: %s %s", self.trial.number, checkpoint, foreign)
-            shutil.rmtree(self.trial.checkpoints)
+            keep_newest(self.trial.checkpoints, 0)
             return
         self._trainer.read_state(checkpoint / "state")
         self._progress = Progress(**saved["progress"])

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from biomarl_tune.errors import BiomarlError, StorageError, TrialError, UnsafeError
@@ -28,7 +29,10 @@ class Observer(Protocol):
         """A trial begins, or goes on after an iteration."""
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
-        """A trial has finished an iteration."""
+        """A trial has finished an iteration.
+
+        With several training seeds, ``value`` is the trial's objective over those so far.
+        """
 
     def ended(self, number: int, state: str, reason: str) -> None:
         """A trial has ended for good."""
@@ -74,7 +78,8 @@ class Conductor:
         if proposal is None:
             return None
         number, spec = proposal.number, self.study.spec
-        drop_unrecorded(self.study.directory.trial(number), proposal.iteration)
+        recorded = partial(self.study.last_iteration, number)
+        drop_unrecorded(self.study.directory.trial(number), recorded)
         self._running.add(number)
         for observer in self._observers:
             observer.started(number, proposal.settings, proposal.iteration)
@@ -83,9 +88,10 @@ class Conductor:
             "directory": str(self.study.directory.trial(number).absolute()),
             "max_iterations": spec.stopping.max_iterations,
             "checkpoint_iterations": list(rung_levels(spec.stopping)),
-            "stages": [(stage.level, stage.seeds) for stage in self.study.stages],
-            "lost_seeds": list(proposal.lost_seeds),
         }
+        if self.study.stages:
+            trial["stages"] = [(stage.level, stage.seeds) for stage in self.study.stages]
+            trial["lost_seeds"] = list(proposal.lost_seeds)
         experiment = proposal.experiment.model_dump()
         return Task(number, {"experiment": experiment, "trial": trial})
 
@@ -122,8 +128,9 @@ class Conductor:
         except TrialError as error:
             self._tell_ended(number, "FAILED", str(error))
             return False
+        told = {**report, "value": self.study.value(number)} if self.study.stages else report
         for observer in self._observers:
-            observer.reported(number, report)
+            observer.reported(number, told)
         return self._goes_on(number)
 
     def _goes_on(self, number: int) -> bool:

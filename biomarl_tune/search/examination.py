@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -162,7 +163,7 @@ def _checkpoint_findings(study: Study) -> Iterator[Finding]:
     """Verify every checkpoint; a complete trial must have the one that it reported last."""
     for trial in study.trials():
         folder = study.directory.trial(trial.number)
-        for path in sorted(folder.glob("checkpoints/iteration-*")):
+        for path in sorted(folder.glob("checkpoints/**/iteration-*")):
             try:
                 verify_checkpoint(path)
             except CheckpointError as error:
@@ -186,7 +187,8 @@ def _orphans(study: Study) -> Iterator[Finding]:
         yield Finding(f"{path} was never finished", resume)
     for trial in study.trials():
         folder = study.directory.trial(trial.number)
-        ahead = [] if trial.finished else unrecorded(folder, trial.iteration)
+        recorded = partial(study.last_iteration, trial.number)
+        ahead = [] if trial.finished else unrecorded(folder, recorded)
         for path in ahead:
             yield Finding(f"{path} is ahead of the record", resume)
     known = {str(trial.number) for trial in study.trials()}

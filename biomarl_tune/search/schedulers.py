@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import ray
+from ray._private import worker
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -16,6 +17,10 @@ from biomarl_tune.search.deadline import too_long
 _LOST = "its process was lost more often than is allowed"
 _NO_MEMORY = "out of memory: its process was killed more often than is allowed"
 _MEMORY_SIGNS = ("OutOfMemory", "low on memory", "memory pressure")
+
+
+class EngineLost(BaseException):
+    """Ray's own processes have died; Tune would wait for them, so it must not catch this."""
 
 
 class StudyScheduler(FIFOScheduler):
@@ -32,7 +37,13 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Let Tune go on, which asks this several times a second; end what hangs before."""
+        """Let Tune go on, which asks this several times a second; end what hangs before.
+
+        Raises:
+            EngineLost: there is no Ray any more.
+        """
+        if engine_lost():
+            raise EngineLost
         for trial in list(tune_controller.get_live_trials()):
             if trial.status == Trial.RUNNING:
                 self._end_if_it_hangs(trial)
@@ -67,6 +78,12 @@ class StudyScheduler(FIFOScheduler):
         self._conductor.fail(_number(trial), too_long(self._limit), "")
         trial.max_failures = 0
         ray.kill(actor)
+
+
+def engine_lost() -> bool:
+    """Tell whether a process of the Ray that was started here has died."""
+    node = worker._global_node  # noqa: SLF001 - Ray tells nobody else
+    return node is not None and not node.remaining_processes_alive()
 
 
 def _number(trial: Trial) -> int:

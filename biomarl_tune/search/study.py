@@ -282,6 +282,11 @@ class Study:
             if report.checkpoint and seed not in trial.lost_seeds
         }
 
+    def value(self, number: int) -> float:
+        """Return the first objective at a trial's newest report, over all its training seeds."""
+        last = self._progress.trials[number].last
+        return math.nan if last is None else self._progress.value(last)
+
     def decides(self, number: int) -> bool:
         """Tell whether a trial is where the stopping rule, or the end, has a say.
 

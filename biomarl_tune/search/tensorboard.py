@@ -15,8 +15,6 @@ from tensorboardX.summary import hparams
 
 from biomarl_tune.scalars import SCALARS
 
-_FLUSH_SECONDS = 10.0
-
 
 class TensorBoard:
     """Write each trial's events into its own folder; an observer of the search.
@@ -34,12 +32,10 @@ class TensorBoard:
         self._last: dict[int, float] = {}
 
     def started(self, number: int, settings: Mapping[str, Any], iteration: int) -> None:
-        """Open a trial's file; events after ``iteration``, from an earlier start, are hidden."""
+        """Open a trial's file."""
+        del iteration
         self._settings[number] = settings
         self._files[number, 0] = _EventFile(self._folder(number))
-        if iteration:
-            start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
-            self._files[number, 0].add(Event(session_log=start, step=iteration + 1))
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         """Write the scalars of an iteration; a further training seed has a folder of its own."""
@@ -47,9 +43,8 @@ class TensorBoard:
         seed = int(report.get("seed", 0))
         if (number, seed) not in self._files:
             self._files[number, seed] = _EventFile(self._folder(number) / f"seed-{seed}")
-        event = Event(summary=Summary(value=values), step=report["iteration"])
-        self._files[number, seed].add(event)
-        self._last[number] = report[self._metric]
+        self._files[number, seed].add_scalars(values, report["iteration"])
+        self._last[number] = report.get("value", report[self._metric])
 
     def ended(self, number: int, state: str, reason: str) -> None:
         """Write the trial's settings and result for the HPARAMS tab and close the file."""
@@ -84,15 +79,24 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventsWriter(str(folder / "events"))
-        self._flushed = time.monotonic()
+        self._empty = True
+
+    def add_scalars(self, values: list[Summary.Value], step: int) -> None:
+        """Write the scalars of a step; the file's first hide what earlier files hold from it on.
+
+        A trial goes on from its checkpoint, which may lie before the last step that was written.
+        """
+        if self._empty:
+            start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+            self.add(Event(session_log=start, step=step))
+            self._empty = False
+        self.add(Event(summary=Summary(value=values), step=step))
 
     def add(self, event: Event) -> None:
-        """Write an event; it reaches the disk within ten seconds of events."""
+        """Write an event, and past a process that dies: there are few, with seconds between."""
         event.wall_time = time.time()
         self._writer.write_event(event)
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self._writer.flush()
-            self._flushed = time.monotonic()
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is left and close the file."""

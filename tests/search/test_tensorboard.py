@@ -50,14 +50,14 @@ def test_every_scalar_is_written_under_its_name(write, tmp_path):
 
 
 def test_a_start_that_goes_on_hides_what_came_after_its_checkpoint(write, tmp_path):
-    """Iteration 3 was done twice; it is shown once, as it was done last."""
-    write([1, 2, 3], end=False)
+    """Iterations 3 and 4 were done twice; they are shown once, as they were done last."""
+    write([1, 2, 3, 4], end=False)
     time.sleep(1.01)  # a file's name holds the second of its start
-    write([3, 4], after=2)
+    write([3, 4, 5], after=4)
 
     steps = [event.step for event in read(tmp_path / "3").Scalars("kl")]
 
-    assert steps == [1, 2, 3, 4]
+    assert steps == [1, 2, 3, 4, 5]
 
 
 def test_a_trial_without_reports_has_no_hyper_parameters(write, tmp_path):
