@@ -95,7 +95,9 @@ def side(who: str, kind: str, hidden: int, iterations: int, **settings: Any) -> 
 def sides(*, short: bool) -> dict[str, Side]:
     """Return every side by a short name."""
     n = 1 if short else 3
-    found = {f"stock:{r}": side(f"stock RLlib, {r} env runners", f"stock:{r}", 64, 1) for r in RUNNERS}
+    found = {
+        f"stock:{r}": side(f"stock RLlib, {r} env runners", f"stock:{r}", 64, 1) for r in RUNNERS
+    }
     found |= {
         "sb3": side("stable-baselines3, batched VecEnv", "sb3", 64, n, **MLP),
         "torch": side("plain torch loop", "torch", 64, n, **MLP),
@@ -149,7 +151,9 @@ def main() -> None:
         one.start(__file__).wait()
     pair = pair_of(found["full"], found["twin"])
     timed = {name: one for name, one in found.items() if name != "twin"} | {"pair": pair}
-    in_turns([one.measure for one in timed.values()], 1 if arguments.short else arguments.repetitions)
+    in_turns(
+        [one.measure for one in timed.values()], 1 if arguments.short else arguments.repetitions
+    )
     for one in found.values():
         one.stop()
     report(timed, arguments.json)

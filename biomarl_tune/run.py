@@ -209,13 +209,13 @@ def _conduct(conductor: Conductor, engine: str, listening: Interruption, console
             _tell(console, f"{error}; going on without it, one trial at a time")
             run_serially(conductor)
             return
+        listening.__enter__()  # Ray has put its own handlers in
         study = conductor.study
         wanted = study.spec.search.concurrency
         concurrency = cpus if wanted == "auto" else wanted
         warm_up(min(concurrency, cpus))
         from biomarl_tune.search.tuner import fit  # seconds, in which those processes warm up
 
-        listening.__enter__()  # Ray has put its own handlers in
         fit(conductor, concurrency, study.directory.new_attempt())
 
 

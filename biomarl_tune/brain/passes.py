@@ -8,8 +8,7 @@ Letters: W worlds, N agents, T steps, B = W N T rows, H hidden, M message, K = V
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,8 +25,7 @@ from biomarl_tune.colony.observation import NUM_COLUMNS, SCENT
 _OBSERVED = NUM_COLUMNS + 1  # the observation and a one, whose weights are the biases
 
 
-@dataclass(frozen=True)
-class ChunkOutput:
+class ChunkOutput(NamedTuple):
     """What the brain answers to a chunk; columns first, B = W N T rows."""
 
     moves: Tensor  # [8, B] logits of the moves, and the detector's
@@ -45,7 +43,7 @@ def answer(policy: BioPolicy, chunk: Chunk, *, dtype: torch.dtype = torch.float3
         chunk: of its worlds.
         dtype: of the hidden layers and their products; the rest is float32.
     """
-    return ChunkOutput(*_Passes.apply(chunk, dtype, *joined(policy)))  # type: ignore[no-untyped-call]
+    return ChunkOutput._make(_Passes.apply(chunk, dtype, *joined(policy)))  # type: ignore[no-untyped-call]
 
 
 def act(policy: BioPolicy, weights: Joined, obs: Tensor, memory: Tensor) -> PolicyOutput:
@@ -59,7 +57,7 @@ def act(policy: BioPolicy, weights: Joined, obs: Tensor, memory: Tensor) -> Poli
             ``initial_memory`` is.
     """
     moment = Moment.of(policy, obs, memory)
-    output = ChunkOutput(*_Forward(moment, weights, torch.float32).act())
+    output = ChunkOutput._make(_Forward(moment, weights, torch.float32).act())
     shape = obs.shape[:2]
     moves = output.moves.view(-1, *shape)
     message, gate, attention = output.message, output.gate, output.attention
@@ -79,11 +77,11 @@ class _Passes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, chunk: Chunk, dtype: torch.dtype, *weights: Tensor | None) -> Any:
         ctx.set_materialize_grads(False)
-        ctx.passes = _Forward(chunk, Joined(*weights), dtype)
+        ctx.passes = _Forward(chunk, Joined._make(weights), dtype)
         return ctx.passes.act()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+    def backward(ctx: Any, *gradients: Any) -> Any:
         return (None, None, *_backward(ctx.passes, *gradients))
 
 
@@ -92,7 +90,7 @@ class _Forward:
 
     def __init__(self, scene: Scene, weights: Joined, dtype: torch.dtype) -> None:
         self.scene = scene
-        self.weights = Joined(*(None if w is None else w.detach().to(dtype) for w in weights))
+        self.weights = Joined._make(None if w is None else w.detach().to(dtype) for w in weights)
         self.shape = scene.obs.shape[1:]  # W, N, T
         self.hidden = weights.critic.shape[0]
         self.said = weights.heard.shape[1] if weights.heard is not None else 0
@@ -202,7 +200,7 @@ def _backward(
         read=d_read,
         heard=d_heard,
     )
-    return Joined(*(None if gradient is None else gradient.float() for gradient in gradients))
+    return Joined._make(None if gradient is None else gradient.float() for gradient in gradients)
 
 
 def _backward_of_hearing(

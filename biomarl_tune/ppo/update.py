@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from biomarl_tune.brain.chunk import Chunk
 from biomarl_tune.brain.passes import answer
@@ -80,9 +80,17 @@ def gradient_step(
     parts = objective(output, minibatch.rows, experiment.ppo)
     optimizer.zero_grad()
     parts["total"].backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(policy.parameters(), experiment.ppo.max_grad_norm)
+    _clip(optimizer, experiment.ppo.max_grad_norm)
     optimizer.step()
     return {name: part.detach() for name, part in parts.items()}
+
+
+def _clip(optimizer: Adam, greatest: float) -> None:
+    """Scale the gradients down to the greatest norm, all of them together."""
+    parameters = optimizer.param_groups[0]["params"]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001 - as clip_grad_norm_
+    torch._foreach_mul_(gradients, (greatest / (norm + 1e-6)).clamp(max=1.0))
 
 
 def update(

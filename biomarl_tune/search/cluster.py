@@ -17,7 +17,7 @@ import ray  # noqa: E402
 
 from biomarl_tune.errors import EngineError  # noqa: E402
 
-if sys.modules["rfc3987_syntax"] is None:
+if not sys.modules["rfc3987_syntax"]:
     del sys.modules["rfc3987_syntax"]
 
 _log = logging.getLogger(__name__)
@@ -80,6 +80,6 @@ def warm_up(processes: int) -> None:
         _import_engine.remote()
 
 
-@ray.remote(num_cpus=1)
+@ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
 def _import_engine() -> None:
     importlib.import_module("biomarl_tune.rllib.algorithm")

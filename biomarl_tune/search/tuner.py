@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
+from biomarl_tune.errors import EngineError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.trial import Trial as TrialPlan
 from biomarl_tune.rllib.algorithm import BioPPO, BioPPOConfig

@@ -59,15 +59,15 @@ def _trials(run):
 
 def test_case_6_a_killed_trial_process_goes_on_from_its_checkpoint(started, spec, tmp_path):
     """It is started again, does not begin anew, and no report is there twice."""
-    process, run = _begun(started, spec, tmp_path, trials=1, iterations=60, batch=8000)
+    process, run = _begun(started, spec, tmp_path, trials=1, iterations=40, batch=4000)
     _wait_for_reports(run, 5)
     _family(process, "ray::BioPPO")[0].kill()
     _ended(process, run)
     (trial,) = _trials(run)
-    assert (trial.state, trial.iteration) == ("COMPLETE", 60)
+    assert (trial.state, trial.iteration) == ("COMPLETE", 40)
     with Study.open(run, read_only=True) as study:
-        redone = max(report.sequence for report in study.reports()) - 60
-    assert redone < 60 - 3  # rungs at 1, 3, 9, 27 have checkpoints
+        redone = max(report.sequence for report in study.reports()) - 40
+    assert redone < 40 - 3  # rungs at 1, 3, 9, 27 have checkpoints
     assert examine(run).findings == ()
 
 

@@ -51,8 +51,6 @@ def test_learners_in_other_processes_are_refused():
 @pytest.mark.parametrize(("runners", "cpus"), [(0, 1), (1, 1), (2, 2), (3, 3)])
 def test_a_trial_asks_for_as_many_cpus_as_work_at_a_time(runners, cpus):
     """Sampling and learning take turns, so the trial's own process shares one with a runner."""
-    request = BioPPO.default_resource_request(
-        {"experiment": {"ppo": {"num_env_runners": runners}}}
-    )
+    request = BioPPO.default_resource_request({"experiment": {"ppo": {"num_env_runners": runners}}})
     assert request.required_resources["CPU"] == cpus
     assert len(request.bundles) >= 1 + runners
