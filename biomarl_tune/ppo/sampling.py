@@ -215,7 +215,7 @@ class Sampler:
         ):
             for generator, saved_state in zip(generators, states, strict=True):
                 generator.bit_generator.state = saved_state
-        acting.memory = torch.from_numpy(state["memory"])
+        acting.memory.copy_(torch.from_numpy(state["memory"]))  # keeps the layout
         acting.fresh = state["fresh"]
         self._whole, self._return = state["whole"], state["return"]
         self._deliveries = state["deliveries"]

@@ -108,7 +108,7 @@ def test_case_31_a_changed_spec_is_refused(tmp_path):
     path = _killed(tmp_path, after=9)
     (path / "spec.yaml").write_text(TEXT.replace("0.9]", "0.8]"))
 
-    with pytest.raises(UnsafeError, match=r"spec.yaml: was changed .* biomarl-tune extend"):
+    with pytest.raises(UnsafeError, match=r"spec.yaml: was changed .*`biomarl-tune extend"):
         Study.open(path)
     assert not examine(path).healthy
 
@@ -119,10 +119,8 @@ def test_a_copy_older_than_its_checkpoints_goes_on_from_the_record(tmp_path):
     text = TEXT.replace("trials: 12", "trials: 2").replace("name: simulated", "name: two")
     path = _killed(tmp_path / "a", after=2, text=text)
     shutil.copy(path / "study.db", tmp_path / "study.db")
-    shutil.copy(path / "study.db-wal", tmp_path / "study.db-wal")
     simulated.search(tmp_path / "a", text)
-    for name in ("study.db", "study.db-wal"):
-        shutil.copy(tmp_path / name, path / name)
+    shutil.copy(tmp_path / "study.db", path / "study.db")
 
     simulated.search(tmp_path / "a", text)
 
