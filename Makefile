@@ -23,7 +23,7 @@ run: venv
 	$(BIN)/biomarl-tune run $(SPEC) --fresh
 
 test: venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not faults' --session-timeout=900
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not faults' --session-timeout=2400
 
 test-faults: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults --timeout=600 --session-timeout=3600

@@ -68,16 +68,19 @@ def recording(trials: int) -> dict[str, float]:
 
     report = dict.fromkeys(SCALARS, 1.0) | {"seconds": 1.0, "cpu_seconds": 1.0, "checkpoint": ""}
     spent = []
-    with tempfile.TemporaryDirectory() as folder:
-        with Study.create(Path(folder), parse_spec(SPEC, "scaling"), SPEC) as study:
-            conductor = Conductor(study, ())
-            for _ in range(trials):
-                begin = time.process_time()
-                task = conductor.next_task()
-                assert task is not None
-                conductor.take(task.number, {**report, "iteration": 1})
-                conductor.end(task.number, "COMPLETE", "done")
-                spent.append(time.process_time() - begin)
+    spec = parse_spec(SPEC, "scaling")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Study.create(Path(folder), spec, SPEC) as study,
+    ):
+        conductor = Conductor(study, ())
+        for _ in range(trials):
+            begin = time.process_time()
+            task = conductor.next_task()
+            assert task is not None
+            conductor.take(task.number, {**report, "iteration": 1})
+            conductor.end(task.number, "COMPLETE", "done")
+            spent.append(time.process_time() - begin)
     return {"per_unit": 1e3 * statistics.median(spent[-10:])}
 
 
@@ -124,10 +127,9 @@ def points(*, short: bool) -> list[tuple[str, str, str, Any]]:
     for worlds in WORLDS[:end]:
         settings = {"ppo.train_batch_size": 1_500 * worlds, "ppo.minibatch_size": 1_500}
         found.append(("worlds", str(worlds), "training", settings))
-    for trials in TRIALS[:end]:
-        found.append(("trials", str(trials), "recording", trials))
-    for count in RUNNERS[: 1 if short else None]:
-        found.append(("env runners", str(count), "runners", count))
+    found += [("trials", str(trials), "recording", trials) for trials in TRIALS[:end]]
+    counts = RUNNERS[: 1 if short else None]
+    found += [("env runners", str(count), "runners", count) for count in counts]
     trials = 20 if short else 200
     return [*found, ("trials in one process", str(trials), "process", trials)]
 

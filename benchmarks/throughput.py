@@ -148,7 +148,9 @@ def main() -> None:
         return
     found = sides(short=arguments.short)
     for one in found.values():
-        one.start(__file__).wait()
+        one.start(__file__)
+    for one in found.values():
+        one.wait()
     pair = pair_of(found["full"], found["twin"])
     timed = {name: one for name, one in found.items() if name != "twin"} | {"pair": pair}
     in_turns(

@@ -49,10 +49,10 @@ def spec_text(trials: int, concurrency: int) -> str:
 
 def ours(trials: int, concurrency: int, folder: Path) -> dict[str, Any]:
     """Run the search through the program's own engine; Ray is up when the clock starts."""
+    from biomarl_tune.search.cluster import ray_started
     from biomarl_tune.search.conductor import Conductor
     from biomarl_tune.search.spec import parse_spec
     from biomarl_tune.search.study import Study
-    from biomarl_tune.search.cluster import ray_started
     from biomarl_tune.search.tuner import fit
 
     text = spec_text(trials, concurrency)

@@ -35,7 +35,7 @@ class Work(TorchDispatchMode):
         name = str(function).removeprefix("aten.")
         if not name.startswith(NO_WORK):
             self.operations[name] += 1
-            made = [x for x in (result if isinstance(result, tuple) else (result,))]
+            made = result if isinstance(result, tuple) else (result,)
             given = {x.data_ptr() for x in args if isinstance(x, torch.Tensor)}
             self.bytes += sum(
                 x.nbytes for x in made if isinstance(x, torch.Tensor) and x.data_ptr() not in given
