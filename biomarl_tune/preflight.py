@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from biomarl_tune.errors import InputError
+from biomarl_tune.errors import InputError, StorageError
 from biomarl_tune.progress import shown_value
 from biomarl_tune.search.directory import check_free, fresh_name
 from biomarl_tune.search.racing import stages
@@ -19,6 +20,10 @@ from biomarl_tune.search.spec import SearchSpec, load_spec
 ENGINES = ("auto", "ray", "local")
 
 _RUNNERS = "ppo.num_env_runners"
+_ROOM = 3  # checkpoints
+_STATE_BYTES = 300_000  # of a checkpoint, besides what grows with the network
+_BYTES_PER_WEIGHT = 16  # the weights, once more in the state, and two moments of Adam
+_LAYERS = 6  # of hidden_dim by hidden_dim
 
 
 def check_run(
@@ -33,6 +38,25 @@ def check_run(
     spec = load_spec(spec_file, name=name or None, seed=seed)
     check_cpus(spec)
     check_free(results, fresh_name(results, spec.name) if fresh else spec.name)
+    check_room(results, spec)
+
+
+def check_room(results: Path, spec: SearchSpec) -> None:
+    """Refuse a results folder whose disk could not even take a few checkpoints.
+
+    Raises:
+        StorageError: naming the room there is and the room it takes.
+    """
+    width = greatest(spec.space, spec.experiment.flat(), "model.hidden_dim")
+    checkpoint = _STATE_BYTES + _BYTES_PER_WEIGHT * _LAYERS * width**2
+    there = next(path for path in (results, *results.absolute().parents) if path.exists())
+    free, needed = shutil.disk_usage(there).free, _ROOM * checkpoint
+    if free < needed:
+        msg = (
+            f"{results}: {free / 1e6:.1f} MB are free, a search like this needs at least "
+            f"{needed / 1e6:.1f} MB; free the disk or choose another --results"
+        )
+        raise StorageError(msg)
 
 
 def check_run_directory(path: Path) -> None:

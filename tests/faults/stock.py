@@ -34,6 +34,7 @@ def stock_storm(folder, trials, kills, seed):
             if sent < kills:
                 more = int(rng.integers(trials // 4, trials // 2))
                 _wait_for(folder, len(finished) + more, process)
+                assert process.poll() is None, (folder / "stock.log").read_text()[-2000:]
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 finished |= _finished(folder)

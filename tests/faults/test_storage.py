@@ -58,7 +58,7 @@ def _may_mount():
 
 
 @pytest.mark.skipif(not _may_mount(), reason="this system lets nobody mount in a namespace")
-@pytest.mark.parametrize("left_kb", [1200, 2500])
+@pytest.mark.parametrize("left_kb", [1400, 2500])
 def test_case_20_a_full_disk_stops_the_search_resumably(tmp_path, spec, left_kb):
     """Exit 5 with all that was recorded; when there is room again the search goes on to its end."""
     disk = tmp_path / "disk"
