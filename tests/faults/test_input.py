@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from biomarl_tune.errors import InputError
-from biomarl_tune.preflight import check_cpus
-from biomarl_tune.search.spec import parse_spec
+from biomarl_tune import preflight
+from biomarl_tune.errors import InputError, StorageError
+from biomarl_tune.search.spec import load_spec, parse_spec
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -74,10 +75,28 @@ def test_cases_34_35_mutated_files_are_taken_or_refused_with_a_line(part):
         text = mutated(rng.choice(SPACES).read_text(), rng)
         begin = time.process_time()
         try:
-            check_cpus(parse_spec(text, "fuzz.yaml"))
+            preflight.check_cpus(parse_spec(text, "fuzz.yaml"))
         except InputError as error:
             refusals.append(str(error))
         slowest = max(slowest, time.process_time() - begin)
     assert len(refusals) > MUTATIONS // 4 // 4
     assert [text for text in refusals if "\n" in text or len(text) > 2000] == []
     assert slowest < 1.0
+
+
+def test_case_36_more_cpus_than_there_are_are_refused_at_once(monkeypatch):
+    """Tune would wait for them for ever."""
+    monkeypatch.setattr(preflight, "available_cpus", lambda: 1)
+    spec = load_spec(SPACES[0].with_name("pheromone.yaml"))
+
+    with pytest.raises(InputError, match=r"ppo.num_env_runners: 1 env runners"):
+        preflight.check_cpus(spec)
+
+
+def test_case_20_a_disk_without_room_for_checkpoints_is_refused(monkeypatch, tmp_path):
+    """Before anything is written."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
+
+    with pytest.raises(StorageError, match=r"1\.0 MB are free, a search like this needs"):
+        preflight.check_room(tmp_path / "not" / "there", load_spec(SPACES[0]))
