@@ -147,9 +147,8 @@ def main() -> None:
         serve(workload(arguments.side, Experiment().with_settings(settings)))
         return
     found = sides(short=arguments.short)
-    for one in found.values():
+    for one in found.values():  # one after the other: Ray gives up where it starts too slowly
         one.start(__file__)
-    for one in found.values():
         one.wait()
     pair = pair_of(found["full"], found["twin"])
     timed = {name: one for name, one in found.items() if name != "twin"} | {"pair": pair}
