@@ -122,7 +122,12 @@ class TrialRun:
         self._trainer.read_state(checkpoint / "state")
         self._progress = Progress(**saved["progress"])
         self._checkpoint = checkpoint.relative_to(self.trial.directory).as_posix()
-        self._again = {**saved["report"], "checkpoint": self._checkpoint, "again": True}
+        self._again = {
+            **saved["report"],
+            "checkpoint": self._checkpoint,
+            "saved": True,
+            "again": True,
+        }
 
     def _foreign(self, checkpoint: Path, saved: dict[str, Any]) -> str:
         engine = saved.get("engine")
@@ -138,9 +143,10 @@ class TrialRun:
 
         Returns:
             The named scalars with ``iteration`` (from 1), ``seconds``, ``cpu_seconds`` and
-            ``checkpoint`` (relative to the trial's folder, or empty); when the trial cannot
-            go on, ``failure`` (one line) and ``traceback``; or, when its checkpoint could not
-            be written, ``storage`` (one line), which is no fault of the trial.
+            ``checkpoint`` (relative to the trial's folder, or empty) and ``saved`` (whether that
+            is of this iteration); when the trial cannot go on, ``failure`` (one line) and
+            ``traceback``; or, when its checkpoint could not be written, ``storage`` (one line),
+            which is no fault of the trial.
         """
         if self._again is not None:
             report, self._again = self._again, None
@@ -161,9 +167,10 @@ class TrialRun:
         progress.cpu_seconds += self._trainer.cpu_seconds() - cpu
         report = {**scalars, **asdict(progress)}
         since_last = time.monotonic() - self._checkpoint_time
-        if self.trial.checkpoint_due(progress.iteration, seconds_since_last=since_last):
+        saved = self.trial.checkpoint_due(progress.iteration, seconds_since_last=since_last)
+        if saved:
             self._save(report)
-        return {**report, "checkpoint": self._checkpoint}
+        return {**report, "checkpoint": self._checkpoint, "saved": saved}
 
     def _save(self, report: dict[str, Any]) -> None:
         def write_state(folder: Path) -> None:

@@ -101,10 +101,10 @@ class Conductor:
         Args:
             number: of the trial.
             report: the scalars with ``iteration``, ``seconds``, ``cpu_seconds`` and
-                ``checkpoint``, ``seed`` where a trial has several, and ``again`` when it is that
-                of the checkpoint from which a trial goes on; or ``failure`` (one line) and
-                ``traceback`` of a trial that cannot go on; or ``storage`` (one line) where its
-                disk failed.
+                ``checkpoint``, ``saved`` when that is of this iteration, ``seed`` where a trial
+                has several, and ``again`` when it is that of the checkpoint from which a trial
+                goes on; or ``failure`` (one line) and ``traceback`` of a trial that cannot go
+                on; or ``storage`` (one line) where its disk failed.
         """
         with self._giving_up():
             if number in self._running:
@@ -117,7 +117,7 @@ class Conductor:
         seed = int(report.get("seed", 0))
         if "failure" in report:
             if self.study.lose_seed(number, seed, str(report["failure"])):
-                return self._goes_on(number)
+                return self._goes_on(number) and not self.interrupted
             self._fail(number, str(report["failure"]), str(report.get("traceback", "")))
             return False
         if report.get("again") and report["iteration"] <= self.study.last_iteration(number, seed):
@@ -131,7 +131,10 @@ class Conductor:
         told = {**report, "value": self.study.value(number)} if self.study.stages else report
         for observer in self._observers:
             observer.reported(number, told)
-        return self._goes_on(number)
+        # one that has not seen the interruption yet writes its checkpoint after the next iteration
+        return self._goes_on(number) and not (
+            self.failure or (self.interrupted and report.get("saved"))
+        )
 
     def _goes_on(self, number: int) -> bool:
         spec = self.study.spec
@@ -146,7 +149,7 @@ class Conductor:
         if self.out_of_time:
             self.end(number, "PRUNED", f"budget: {spec.budget.minutes:g} minutes are over")
             return False
-        return not self.interrupted
+        return True
 
     def fail(self, number: int, reason: str, error: str) -> None:
         """Record that a trial cannot go on."""
@@ -172,10 +175,10 @@ class Conductor:
             observer.ended(number, state, reason)
 
     def interrupt(self) -> None:
-        """Ask for a stop: no new trial, and those under way end at their next report.
+        """Ask for a stop: no new trial, and those under way end at their next checkpoint.
 
-        They write a checkpoint before it, because of the file; the record keeps them as running,
-        so that a resumed search goes on with them.
+        They write it after the iteration under way, because of the file; the record keeps them as
+        running, so that a resumed search goes on with them.
         """
         self.interrupted = True
         with contextlib.suppress(OSError):  # then their newest checkpoint has to do

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
+
+from biomarl_tune.search.study import Study
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -38,6 +41,18 @@ def until(process, text):
         if text in line:
             return seen
     raise AssertionError(seen + process.stderr.read())
+
+
+def wait_for_report(run, process, *, number=0, iteration=1, seconds=120):
+    """Wait until the record of a run holds a report of a trial."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        with Study.open(run, read_only=True) as study:
+            if study.last_iteration(number) >= iteration:
+                return
+        time.sleep(0.2)
+    msg = f"no report of trial {number} in {seconds} s; exit {process.poll()}"
+    raise AssertionError(msg)
 
 
 @pytest.fixture

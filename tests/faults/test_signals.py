@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import COMMAND, until
+from conftest import COMMAND, until, wait_for_report
 
 from biomarl_tune.search.examination import examine
 
@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 LONG = {"trials": 2, "iterations": 2000, "batch": 4000, "scheduler": "none"}
 
 
-def _begun(started, spec, tmp_path, *, engine="local", wait=2.0, **more):
-    """Return a process whose first trial is under way."""
+def _begun(started, spec, tmp_path, *, engine="local", **more):
+    """Return a process whose first trial has reported."""
     words = [*COMMAND, "run", spec(**LONG), "--results", tmp_path, "--engine", engine]
     process = started(*words, **more)
     until(process, "trial 0: starts")
-    time.sleep(wait)
+    wait_for_report(tmp_path / "small", process)
     return process
 
 
@@ -95,7 +95,7 @@ def test_signal_during_the_evaluation_stops_at_once(started, spec, tmp_path):
 def test_cases_3_4_under_ray_nothing_stays_behind(started, spec, tmp_path, number, code):
     """As without Ray; and no process, and no shared memory of the run, is left after it."""
     memory = set(_shared_memory())
-    process = _begun(started, spec, tmp_path, engine="ray", wait=12.0)
+    process = _begun(started, spec, tmp_path, engine="ray")
     family = psutil.Process(process.pid).children(recursive=True)
     assert any("raylet" in " ".join(_words(child)) for child in family)
     found, seconds, said = _stopped(process, number)
@@ -109,7 +109,7 @@ def test_cases_3_4_under_ray_nothing_stays_behind(started, spec, tmp_path, numbe
 def test_case_1_kill_9_under_ray_leaves_no_process(started, spec, tmp_path):
     """Ray's processes end with the driver, and the search can be resumed."""
     memory = set(_shared_memory())
-    process = _begun(started, spec, tmp_path, engine="ray", wait=12.0)
+    process = _begun(started, spec, tmp_path, engine="ray")
     family = psutil.Process(process.pid).children(recursive=True)
     assert _stopped(process, signal.SIGKILL)[0] == -signal.SIGKILL
     _check_gone(family, memory, seconds=100)  # two agents of Ray wait a minute for its head

@@ -143,12 +143,13 @@ def test_the_report_of_a_checkpoint_takes_the_record_back_to_it(conductor, study
 
 
 def test_an_interrupted_search_keeps_its_trials_for_later(conductor, study):
-    """They end at their next report, stay unfinished, and a file asks for their checkpoints."""
+    """They end at their next checkpoint, stay unfinished, and a file asks for it."""
     conductor.next_task()
 
     conductor.interrupt()
 
-    assert not conductor.take(0, report(1, 5.0))
+    assert conductor.take(0, report(1, 5.0))  # it was on its way before the file was there
+    assert not conductor.take(0, report(2, 5.0, saved=True))
     assert conductor.next_task() is None
     assert study.directory.interrupt.exists()
     assert study.trials()[0].state == "RUNNING"

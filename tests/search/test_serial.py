@@ -23,7 +23,7 @@ class CountingRun:
         if (self.number, self.iteration) == (1, 2):
             return {"failure": "TrialError: broken", "traceback": "..."}
         scalars = dict.fromkeys(SCALARS, float(self.number))
-        times = {"seconds": 1.0, "cpu_seconds": 1.0, "checkpoint": ""}
+        times = {"seconds": 1.0, "cpu_seconds": 1.0, "checkpoint": "", "saved": True}
         return {**scalars, **times, "iteration": self.iteration}
 
 
