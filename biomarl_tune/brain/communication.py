@@ -42,6 +42,17 @@ class Neighbourhood:
             return torch.matmul(self._matrix.to(sums), sums)
         return self.gather(sums)
 
+    def pairs(self, cell: Tensor) -> Tensor | None:
+        """Return for agents in some cells [..., N] who is in range of whom, 1 or 0 [..., N, N].
+
+        On large lattices, which have no matrix, None.
+        """
+        if self._matrix is None:
+            return None
+        pair = (cell * self.cells)[..., :, None] + cell[..., None, :]
+        matrix = self._matrix.to(cell.device).view(-1)
+        return matrix.index_select(0, pair.view(-1)).view(pair.shape)
+
     def gather(self, sums: Tensor) -> Tensor:
         """Do what ``spread`` does, by the lists: less memory on large lattices."""
         lists = self.lists.to(sums.device)
@@ -82,20 +93,16 @@ class Ears:
     What is heard is linear in what is said, so ``back`` is the transposed of ``hear``.
 
     Args:
-        position: [W, T, N, 3] of every agent, in cells.
-        cell: [W, T, N] the same as an index.
-        reach: greatest distance, in cells.
-        neighbourhood: of the lattice, for colonies too large for pairs.
+        cell: [W, T, N] in which every agent stands.
+        neighbourhood: of the lattice that ``cell`` counts.
     """
 
-    def __init__(
-        self, position: Tensor, cell: Tensor, reach: float, neighbourhood: Neighbourhood
-    ) -> None:
+    def __init__(self, cell: Tensor, neighbourhood: Neighbourhood) -> None:
         self._cell = cell
         self._neighbourhood = neighbourhood
         self._weights: Tensor | None = None  # [W, T, N, N] the listener first
         if cell.shape[2] <= _PAIRED_AGENTS:
-            self._weights = _mean_weights(position, reach)
+            self._weights = _mean_weights(cell, neighbourhood)
 
     def select(self, worlds: Tensor) -> Ears:
         """Return the ears of some worlds."""
@@ -131,12 +138,10 @@ class Ears:
         return heard.view(worlds, steps, width, agents).permute(2, 0, 3, 1)
 
 
-def _mean_weights(position: Tensor, reach: float) -> Tensor:
-    """Return the weights [W, T, N, N] with which each agent hears each, 0 of itself."""
-    axes = position.flatten(0, 1).unbind(dim=2)
-    distance = sum((x[:, :, None] - x[:, None, :]).square_() for x in axes)
-    assert isinstance(distance, Tensor)
-    near = (distance <= reach**2).to(position.dtype)
-    near.diagonal(dim1=1, dim2=2).zero_()
-    near /= near.sum(dim=2, keepdim=True).clamp_(min=1.0)
-    return near.view(*position.shape[:3], -1)
+def _mean_weights(cell: Tensor, neighbourhood: Neighbourhood) -> Tensor | None:
+    """Return the weights [..., N, N] with which each agent hears each, 0 of itself."""
+    near = neighbourhood.pairs(cell)
+    if near is not None:
+        near.diagonal(dim1=-2, dim2=-1).zero_()
+        near /= near.sum(dim=-1, keepdim=True).clamp_(min=1.0)
+    return near

@@ -55,7 +55,6 @@ class BioPolicy(nn.Module):
         hidden, memory, message = model.hidden_dim, model.memory_dim, model.message_dim
         self.agents = env.num_agents
         self._grid = env.grid_size
-        self._reach = env.communication_range
         self._neighbourhood = Neighbourhood(
             torch.from_numpy(lattice.neighbour_lists(env.grid_size, env.communication_range))
         )
@@ -157,7 +156,9 @@ class BioPolicy(nn.Module):
                 said = torch.addmm(said, read, self.message_read.weight.T)
         if said is not None:
             message = said.view(-1, self.agents, model.message_dim)
-            heard = hear(message, self._cells(rows), self._neighbourhood).flatten(0, 1)
+            heard = hear(
+                message, self._cells(rows).view(-1, self.agents), self._neighbourhood
+            ).flatten(0, 1)
             taken_in.append((heard, self.actor_heard, self.critic_heard))
             message = message.view(*shape, -1)
         for what, to_actor, to_critic in taken_in:
@@ -194,19 +195,13 @@ class BioPolicy(nn.Module):
 
     def ears(self, obs: Tensor) -> Ears:
         """Return who hears whom, from the positions observed [W, T, N, 12]."""
-        cell = self._cells(obs.reshape(-1, NUM_COLUMNS)).view(obs.shape[:3])
-        return Ears(self._positions(obs), cell, self._reach, self._neighbourhood)
+        return Ears(self._cells(obs), self._neighbourhood)
 
-    def _positions(self, obs: Tensor) -> Tensor:
-        """Return the positions [..., 3] in cells that observations [..., 12] tell of."""
+    def _cells(self, obs: Tensor) -> Tensor:
+        """Return the cell [...] that each observed position [..., 12] stands for."""
         scale = obs.new_tensor([0.5 * (n - 1) for n in self._grid])
-        return ((obs[..., POSITION] + 1.0) * scale).round_()
-
-    def _cells(self, rows: Tensor) -> Tensor:
-        """Return the cell [B / N, N] that each observed position [B, 12] stands for."""
-        x, y, z = self._positions(rows).unbind(dim=-1)
-        cell = (x * self._grid[1] + y) * self._grid[2] + z
-        return cell.long().view(-1, self.agents)
+        x, y, z = ((obs[..., POSITION] + 1.0) * scale).round_().unbind(dim=-1)
+        return ((x * self._grid[1] + y) * self._grid[2] + z).long()
 
 
 def _joined(features: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:

@@ -140,7 +140,7 @@ def test_a_colony_learns_to_deliver(tiny):
             "ppo.train_batch_size": 1600,
             "ppo.minibatch_size": 400,
             "ppo.num_epochs": 4,
-            "ppo.learning_rate": 1e-2,
+            "ppo.learning_rate": 3e-3,
         }
     )
     trainer, seeds = LocalTrainer(experiment), [(99, i) for i in range(20)]
