@@ -1,6 +1,7 @@
 """Renew results/example and what README.md shows of it: ``.ci/example.py results/pheromone``.
 
-The copy is small: no checkpoints and no events, and the record's scalars keep six digits.
+With a second argument, a name such as ``example-2``, only that folder beside it is renewed. The
+copy is small: no checkpoints and no events, and the record's scalars keep six digits.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ FILES = ("spec.yaml", "experiment.json", "study.db", "evaluation.parquet")
 WIDTH = 100
 
 
-def copy(run_dir: Path) -> None:
-    """Copy a finished run into results/example."""
-    shutil.rmtree(EXAMPLE, ignore_errors=True)
-    EXAMPLE.mkdir(parents=True)
+def copy(run_dir: Path, target: Path) -> None:
+    """Copy a finished run into a folder for examples."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
     with Study.open(run_dir):
         pass  # whoever closes it last folds the write-ahead log into the file
     for name in FILES:
-        shutil.copy(run_dir / name, EXAMPLE)
-    with contextlib.closing(sqlite3.connect(EXAMPLE / "study.db")) as database:
+        shutil.copy(run_dir / name, target)
+    with contextlib.closing(sqlite3.connect(target / "study.db")) as database:
         for sequence, text in database.execute("SELECT sequence, scalars FROM reports").fetchall():
             short = json.dumps({name: _short(value) for name, value in json.loads(text).items()})
             database.execute("UPDATE reports SET scalars = ? WHERE sequence = ?", (short, sequence))
@@ -46,7 +47,7 @@ def copy(run_dir: Path) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("PRAGMA page_size = 512")
         database.execute("VACUUM")
-    with Study.open(EXAMPLE, read_only=True) as study:
+    with Study.open(target, read_only=True) as study:
         write_tables(study)
 
 
@@ -92,8 +93,9 @@ def block() -> str:
 
 def main() -> None:
     """Renew the example from a run, if one is given, and README.md."""
-    if len(sys.argv) > 1:
-        copy(Path(sys.argv[1]))
+    run, *name = sys.argv[1:] or ("",)
+    if run:
+        copy(Path(run), EXAMPLE.with_name(name[0]) if name else EXAMPLE)
     text = README.read_text()
     before, rest = text.split(BEGIN)
     README.write_text(before + block() + rest.split(END)[1])

@@ -28,7 +28,7 @@ from biomarl_tune.search.study import Study
 FAULTS = Path(__file__).parents[1] / "tests" / "faults"
 sys.path.insert(0, str(FAULTS))
 
-from audit import audit, ends  # noqa: E402 - beside the simulated search
+from audit import check_search, ends  # noqa: E402 - beside the simulated search
 from stock import stock_storm  # noqa: E402
 
 REAL = """\
@@ -104,7 +104,7 @@ def storm(folder: Path, trials: int, kills: int, seed: int, commands: Any) -> di
     whole, killed = folder / "whole", folder / "killed"
     fault = ""
     try:
-        audit(killed, trials=trials)
+        check_search(killed, trials=trials)
     except AssertionError as error:
         fault = str(error)[:500] or "the audit failed"
     examined = examine(killed)

@@ -7,7 +7,7 @@ training too; arms are compared search seed by search seed. Prints a table; ``--
 the same as JSON.
 
     python benchmarks/search_quality.py --short
-    python benchmarks/search_quality.py --seeds 5 --trials 16 --json search_quality.json
+    python benchmarks/search_quality.py --trials 14 --iterations 20 --json search_quality.json
 
 TPE draws its first ten proposals at random, as random search does with the same seed: a budget of
 fewer whole trials cannot tell those two apart.
@@ -53,6 +53,8 @@ def main() -> None:
     arguments = _arguments()
     tree = yaml.safe_load(arguments.space.read_text())
     tree |= SHORT if arguments.short else {}
+    if arguments.iterations:
+        tree["stopping"] = {**tree["stopping"], "max_iterations": arguments.iterations}
     seeds, trials = (2, 3) if arguments.short else (arguments.seeds, arguments.trials)
     jobs = [(tree, arm, seed, trials, arguments.replays) for seed in range(seeds) for arm in ARMS]
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -166,6 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--space", type=Path, default=Path("search_spaces/pheromone.yaml"))
     parser.add_argument("--seeds", type=int, default=5, help="searches of each arm")
     parser.add_argument("--trials", type=int, default=16, help="whole trials that the budget holds")
+    parser.add_argument("--iterations", type=int, help="of a whole trial, in place of the file's")
     parser.add_argument("--replays", type=int, default=20, help="held-out seeds of a winner")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--short", action="store_true", help="two seeds, a small colony's budget")

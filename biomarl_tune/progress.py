@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from rich.text import Text
 _MOST, _FEWEST = 16, 3  # trials on the screen
 _ANY_WIDTH = 10_000
 _FRAME = 10  # lines above and below them
+_STOPPING = "stopping: trials write their checkpoints; Ctrl-C again stops at once"
 _log = logging.getLogger(__name__)
 _STYLE = {"COMPLETE": "green", "PRUNED": "yellow", "FAILED": "red", "RUNNING": "cyan"}
 
@@ -44,6 +45,7 @@ class Progress:
         mode: ``max`` or ``min``.
         trials: how many are planned.
         max_iterations: of a trial.
+        is_stopping: tells whether the search was asked to stop.
     """
 
     console: Console
@@ -52,6 +54,7 @@ class Progress:
     mode: str
     trials: int
     max_iterations: int
+    is_stopping: Callable[[], bool] = lambda: False
     rows: dict[int, _Row] = field(default_factory=dict)
     begin: float = field(default_factory=time.monotonic)
     _live: Live | None = None
@@ -142,7 +145,7 @@ class Progress:
         unbounded = self.console.options.update(max_width=_ANY_WIDTH)
         if Measurement.get(self.console, unbounded, table).maximum > self.console.width:
             table = self._table(numbers, None)
-        return Group(table, Text(self._summary()))
+        return Group(table, Text(_STOPPING if self.is_stopping() else self._summary()))
 
     def _chosen(self) -> list[int]:
         """Return the trials that are shown: those that run, the latest to end, and the best."""

@@ -153,6 +153,7 @@ def _run(study: Study, engine: str) -> SearchResult:
         )
         events = TensorBoard(study.directory.trial, objective.metric)
         conductor = Conductor(study, (progress, events, ProgressTable(study)))
+        progress.is_stopping = lambda: conductor.interrupted
         study.directory.interrupt.unlink(missing_ok=True)
         with Interruption(conductor.interrupt) as listening:
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 SCALARS: dict[str, str] = {
-    "episode_return_mean": "colony return of the episodes that ended, averaged (reward)",
+    "episode_return_mean": "colony return of an episode, at the rate of the iteration (reward)",
     "episode_return_min": "lowest colony return of the episodes that ended (reward)",
     "episode_return_max": "highest colony return of the episodes that ended (reward)",
     "episode_len_mean": "length of the episodes that ended, averaged (steps)",
-    "deliveries_per_episode": "food units brought to the nest by a colony (per episode)",
+    "deliveries_per_episode": "food units brought to the nest by a colony, likewise (per episode)",
     "pheromone_strength": "pheromone in a cell, averaged over cells and steps",
     "trail_coverage": "share of cells whose pheromone is above one tenth of a deposit",
     "plasticity_norm": "Frobenius norm of an agent's memory, averaged",

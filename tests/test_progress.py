@@ -144,3 +144,14 @@ def test_shown_value(value, text):
     """Floats to three digits, the rest as in YAML."""
     assert shown_value(value) == text
     assert shown_settings({"model.x": value}) == f"x={text}"
+
+
+def test_a_search_that_was_asked_to_stop_says_so():
+    """And how to stop it at once."""
+    progress, _ = follow(terminal=True)
+    progress.started(0, {"model.hidden_dim": 64}, 0)
+    assert "Ctrl-C" not in drawn(progress)
+
+    progress.is_stopping = lambda: True
+
+    assert "stopping: trials write their checkpoints; Ctrl-C again" in drawn(progress)

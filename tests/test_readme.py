@@ -69,7 +69,10 @@ def test_every_shown_call_is_understood(call):
 
     command = program.commands[name]
 
-    command.make_context(name, arguments, parent=program.make_context("biomarl-tune", [name]))
+    context = command.make_context(
+        name, arguments, parent=program.make_context("biomarl-tune", [name])
+    )
+    assert set(context.params) == {parameter.name for parameter in command.params}
 
 
 @pytest.mark.parametrize("code", _blocks("python"))
@@ -88,9 +91,11 @@ def test_every_python_example_runs(code, tmp_path, monkeypatch, capsys):
         "evaluation: {top: 1, seeds: 2, episodes_per_seed: 1}\n"
     )
 
-    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own examples
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own examples
 
-    capsys.readouterr()
+    assert {"best", "result", "again"} & set(names)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_shown_search_space_is_sound():

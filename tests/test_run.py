@@ -110,8 +110,9 @@ def test_the_progress_table_holds_a_trials_reports(small_run):
 
 def test_the_named_checkpoints_are_there_and_whole(small_run):
     """Each trial's newest one, by the path in the table."""
-    for checkpoint in load_trials(small_run.directory)["checkpoint"]:
-        verify_checkpoint(small_run.directory / checkpoint)
+    named = load_trials(small_run.directory)["checkpoint"]
+    faults = [verify_checkpoint(small_run.directory / checkpoint) for checkpoint in named]
+    assert len(faults) == 5
 
 
 def test_tensorboard_reads_the_named_scalars_back(small_run):

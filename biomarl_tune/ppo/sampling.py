@@ -96,7 +96,7 @@ class Sampler:
     """Step some of an experiment's worlds and hand out train batches.
 
     Worlds start staggered over the episode, so that a batch holds all its phases; the shortened
-    first episodes count in rates only.
+    first episodes do not count among those that ended.
 
     Args:
         experiment: the settings.
@@ -114,7 +114,6 @@ class Sampler:
         self.acting.colony.state.step[:] = [int(i * stagger) for i in chosen]
         self._whole = self.acting.colony.state.step == 0  # [E] seen from its beginning
         self._return = np.zeros(len(chosen))  # [E] of the running episode
-        self._deliveries = np.zeros(len(chosen))  # [E]
 
     @torch.no_grad()
     def sample(self) -> tuple[Batch, Measures]:
@@ -172,21 +171,17 @@ class Sampler:
             square = step.output.message.square().sum(dim=-1)
             measures.message_norm += float(square.sqrt_().sum())
         self._return += transition.reward.sum(axis=1)
-        self._deliveries += transition.delivered.sum(axis=1)
 
     def _count_episodes(self, measures: Measures, ended: np.ndarray[Any, Any]) -> None:
         whole = ended[self._whole[ended]]
         if whole.size:
             returns = self._return[whole]
             measures.episodes += whole.size
-            measures.episode_return += float(returns.sum())
             measures.episode_length += float(self.acting.colony.state.step[whole].sum())
-            measures.episode_deliveries += float(self._deliveries[whole].sum())
             measures.return_min = min(measures.return_min, float(returns.min()))
             measures.return_max = max(measures.return_max, float(returns.max()))
         self._whole[ended] = True
         self._return[ended] = 0.0
-        self._deliveries[ended] = 0.0
 
     def get_state(self) -> bytes:
         """Return all that the coming samples depend on, for a checkpoint of this very run."""
@@ -200,7 +195,6 @@ class Sampler:
                 "fresh": acting.fresh,
                 "whole": self._whole,
                 "return": self._return,
-                "deliveries": self._deliveries,
             }
         )
 
@@ -218,4 +212,3 @@ class Sampler:
         acting.memory.copy_(torch.from_numpy(state["memory"]))  # keeps the layout
         acting.fresh = state["fresh"]
         self._whole, self._return = state["whole"], state["return"]
-        self._deliveries = state["deliveries"]

@@ -16,7 +16,7 @@ from biomarl_tune.search.space import suggest
 from biomarl_tune.search.spec import SearchSpec
 
 RANDOM_START = 10  # proposals that Optuna's samplers draw at random before they learn
-_COPIED = 0.5  # of the settings a learning sampler proposes, how many are those of the best trial
+_COPIED = 0.8  # of the settings a learning sampler proposes, how many are those of the best trial
 _MOST_DECISIONS = 10  # of a trial under the median rule, which decides at every iteration
 _NOISE = 0.5  # of a trial's rank at a decision, in standard deviations of the trials' quality
 
@@ -60,7 +60,7 @@ def play_search(
 
     How good a setting is nobody knows beforehand. It is drawn, with a random tendency that dearer
     settings are better, as wider networks often are; a sampler that learns is taken to repeat
-    settings of the best trial.
+    settings of the best trial, and with them a share of what makes it good.
 
     Args:
         spec: the search.
@@ -90,6 +90,7 @@ class _Player:
         self._seeds = {stage.level: stage.seeds for stage in plan}
         self._outcome = Outcome()
         self._quality: dict[int, float] = {}
+        self._luck: dict[int, float] = {}  # the part of the quality that cost does not explain
         self._condemned: set[int] = set()  # but running on for the audit
         self._curves: dict[int, dict[int, float]] = {}
         self._waiting: list[int] = []
@@ -141,6 +142,7 @@ class _Player:
     def _propose(self) -> int:
         number, search = self._outcome.begun, self._spec.search
         settings = suggest(RandomDraws(self._rng), self._spec.space, self._base)
+        luck = float(self._rng.normal())
         if number < len(search.start_with):
             settings = dict(search.start_with[number])
         elif search.sampler != "random" and number >= RANDOM_START:
@@ -148,10 +150,11 @@ class _Player:
             for name in settings.keys() & self._outcome.settings[best].keys():
                 if self._rng.random() < _COPIED:
                     settings[name] = self._outcome.settings[best][name]
+            luck = _COPIED * self._luck[best] + (1 - _COPIED**2) ** 0.5 * luck
         cost = np.log(self._seconds(settings) / self._seconds({}))
-        quality = self._tendency * cost + (1 - self._tendency) * self._rng.normal()
         self._outcome.begun += 1
-        self._outcome.settings[number], self._quality[number] = settings, float(quality)
+        self._outcome.settings[number], self._luck[number] = settings, luck
+        self._quality[number] = float(self._tendency * cost + (1 - self._tendency) * luck)
         self._outcome.iterations[number] = self._outcome.work[number] = 0
         return number
 

@@ -7,7 +7,7 @@ from biomarl_tune.search.examination import examine
 from biomarl_tune.search.study import Study
 
 
-def audit(path, *, trials):
+def check_search(path, *, trials):
     """Check a simulated search that has ended; raises AssertionError with what is wrong."""
     found = examine(path)
     assert found.findings == ()

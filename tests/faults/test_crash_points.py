@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 import simulated
-from audit import audit, ends
+from audit import check_search, ends
 
 from biomarl_tune import faults
 from biomarl_tune.errors import BiomarlError, StorageError
@@ -49,7 +49,7 @@ def _outlived(point, *, root, whole, fault):
     results = root / f"at-{point}"
     code = _search(results, **fault(point))
     assert _search(results) == 0, f"point {point}"
-    audit(results / "swept", trials=TRIALS)
+    check_search(results / "swept", trials=TRIALS)
     assert ends(results / "swept") == whole, f"point {point}"
     shutil.rmtree(results)
     return code

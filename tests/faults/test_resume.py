@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import simulated
-from audit import audit, ends
+from audit import check_search, ends
 from conftest import COMMAND, until
 
 from biomarl_tune.errors import UnsafeError
@@ -74,7 +74,7 @@ def test_case_1_trials_side_by_side_are_all_taken_up(tmp_path, after):
 
     simulated.search(tmp_path, TEXT, concurrency=3)
 
-    audit(path, trials=12)
+    check_search(path, trials=12)
 
 
 def test_case_12_the_results_folder_is_enough(tmp_path):
@@ -87,7 +87,7 @@ def test_case_12_the_results_folder_is_enough(tmp_path):
 
     simulated.search(tmp_path / "after", TEXT)
 
-    audit(tmp_path / "after" / path.name, trials=12)
+    check_search(tmp_path / "after" / path.name, trials=12)
 
 
 def test_case_31_moved_and_copied_runs_go_on_alike(tmp_path):
@@ -100,7 +100,7 @@ def test_case_31_moved_and_copied_runs_go_on_alike(tmp_path):
     for results in (tmp_path / "moved", tmp_path / "copy of it, 100%"):
         simulated.search(results, TEXT)
 
-        audit(results / path.name, trials=12)
+        check_search(results / path.name, trials=12)
     assert ends(tmp_path / "moved" / path.name) == ends(tmp_path / "copy of it, 100%" / path.name)
 
 
@@ -125,7 +125,7 @@ def test_a_copy_older_than_its_checkpoints_goes_on_from_the_record(tmp_path):
 
     simulated.search(tmp_path / "a", text)
 
-    audit(path, trials=2)
+    check_search(path, trials=2)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from itertools import pairwise
 import optuna
 import pytest
 import simulated
-from audit import audit, ends
+from audit import check_search, ends
 from conftest import COMMAND, until
 
 from biomarl_tune.errors import StorageError, UnsafeError
@@ -121,7 +121,7 @@ def test_case_22_a_results_folder_that_vanishes_stops_the_search(tmp_path, vanis
         shutil.rmtree(tmp_path / "simulated", ignore_errors=True)
         (tmp_path / "elsewhere").rename(tmp_path / "simulated")
         simulated.search(tmp_path, TEXT)
-        audit(tmp_path / "simulated", trials=8)
+        check_search(tmp_path / "simulated", trials=8)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "flipped", "removed", "linked"])
@@ -163,7 +163,7 @@ def test_case_25_what_tune_has_stored_is_not_read(tmp_path):
 
     simulated.search(tmp_path, TEXT)
 
-    audit(path, trials=8)
+    check_search(path, trials=8)
 
 
 def test_case_26_a_locked_database_stops_the_search_resumably(tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_case_26_a_locked_database_stops_the_search_resumably(tmp_path, monkeypa
 
     simulated.search(tmp_path, TEXT)
 
-    audit(tmp_path / "simulated", trials=8)
+    check_search(tmp_path / "simulated", trials=8)
 
 
 @pytest.mark.parametrize("damage", ["header", "page", "no table", "newer schema", "emptied"])
@@ -272,7 +272,7 @@ def test_case_29_readers_never_see_half_a_trial(tmp_path):
 
     assert wrong == []
     assert len(set(looks)) > 2
-    audit(tmp_path / "simulated", trials=8)
+    check_search(tmp_path / "simulated", trials=8)
 
 
 @pytest.mark.parametrize("hours", [-1, 24])
@@ -294,7 +294,7 @@ def test_case_30_a_clock_that_was_set_changes_nothing(tmp_path, monkeypatch, hou
 
     simulated.search(tmp_path / "set", TEXT)
 
-    audit(path, trials=8)
+    check_search(path, trials=8)
     assert ends(path) == ends(tmp_path / "whole" / "simulated")
 
 
@@ -317,4 +317,4 @@ def test_a_checkpoint_on_a_full_disk_is_no_fault_of_the_trial(tmp_path, monkeypa
 
     simulated.search(tmp_path, TEXT)
 
-    audit(tmp_path / "simulated", trials=8)
+    check_search(tmp_path / "simulated", trials=8)

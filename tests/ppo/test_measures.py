@@ -11,15 +11,15 @@ from biomarl_tune.scalars import SCALARS
 def test_merged_adds_sums_and_keeps_extremes():
     """Sums add up, the lowest and the highest return are those of all parts."""
     parts = [
-        Measures(agent_steps=10, episodes=1, episode_return=5, return_min=5, return_max=5),
+        Measures(agent_steps=10, episodes=1, episode_length=5, return_min=5, return_max=5),
         Measures(agent_steps=20, reward=2.5),
-        Measures(agent_steps=30, episodes=2, episode_return=4, return_min=1, return_max=3),
+        Measures(agent_steps=30, episodes=2, episode_length=4, return_min=1, return_max=3),
     ]
 
     total = Measures.merged(parts)
 
     assert total == Measures(
-        agent_steps=60, reward=2.5, episodes=3, episode_return=9, return_min=1, return_max=5
+        agent_steps=60, reward=2.5, episodes=3, episode_length=9, return_min=1, return_max=5
     )
     assert parts[0].agent_steps == 10
 
@@ -43,26 +43,24 @@ def test_returns_are_estimated_before_a_whole_episode_has_ended():
     assert scalars["deliveries_per_episode"] == 10
 
 
-def test_returns_are_those_of_the_episodes_that_ended():
-    """Once whole episodes ended the rate is not asked."""
+def test_the_extremes_are_those_of_the_episodes_that_ended():
+    """The mean is the rate times the episode's length all the same: it is of the brain of now."""
     measures = Measures(
         world_steps=20,
-        reward=999,
-        deliveries=999,
+        reward=30,
+        deliveries=4,
         episodes=2,
-        episode_return=30,
-        episode_length=100,
-        episode_deliveries=7,
+        episode_length=90,
         return_min=12,
         return_max=18,
     )
 
     scalars = measures.scalars(50)
 
-    assert scalars["episode_return_mean"] == 15
+    assert scalars["episode_return_mean"] == 75
     assert (scalars["episode_return_min"], scalars["episode_return_max"]) == (12, 18)
-    assert scalars["episode_len_mean"] == 50
-    assert scalars["deliveries_per_episode"] == 3.5
+    assert scalars["episode_len_mean"] == 45
+    assert scalars["deliveries_per_episode"] == 10
 
 
 def test_rates_by_hand():
