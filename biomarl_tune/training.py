@@ -89,11 +89,7 @@ def train(
     history = []
     with closing(events), _steps(engine, experiment, plan) as step:
         for _ in range(iterations):
-            report = step()
-            if "failure" in report:
-                (folder / "error.txt").write_text(report["traceback"])
-                msg = f"{report['failure']}; the traceback is in {folder / 'error.txt'}"
-                raise TrialError(msg)
+            report = _checked(step(), folder)
             events.reported(0, report)
             history.append(report)
             if observe is not None:
@@ -101,6 +97,15 @@ def train(
     table = pd.DataFrame(history)
     write_table(table, folder / "metrics.parquet")
     return TrainResult(history[-1], table, folder / str(history[-1]["checkpoint"]))
+
+
+def _checked(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a report of a training that goes on, without what only a search asks for."""
+    if "failure" in report:
+        (folder / "error.txt").write_text(report["traceback"])
+        msg = f"{report['failure']}; the traceback is in {folder / 'error.txt'}"
+        raise TrialError(msg)
+    return {name: value for name, value in report.items() if name != "saved"}
 
 
 @contextmanager
