@@ -6,7 +6,9 @@ draws it: the mean over training seeds with its 95 % interval (Student's t).
 
     python benchmarks/landscape.py --short
     python benchmarks/landscape.py --seeds 5 --iterations 40 --json landscape.json
-    python benchmarks/landscape.py --read landscape.json --plot docs/landscape.png
+    python benchmarks/landscape.py --first 5 --seeds 10 --only model.neural_plasticity_rate \\
+        --json more.json
+    python benchmarks/landscape.py --read landscape.json --read more.json --plot landscape.png
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ FIXED = {"env.pheromone_decay": 0.6, "model.hidden_dim": 64, "ppo.learning_rate"
 def main() -> None:
     """Train and replay every point, or read them, then print and draw what was found."""
     arguments = _arguments()
-    saved = arguments.read
-    rows = json.loads(saved.read_text())["rows"] if saved else _rows(arguments)
+    saved = [json.loads(file.read_text())["rows"] for file in arguments.read]
+    rows = [row for rows in saved for row in rows] if saved else _rows(arguments)
     names = dict.fromkeys(row["setting"] for row in rows)
     for name in names:
         for value in sorted({row["value"] for row in rows if row["setting"] == name}):
@@ -49,12 +51,12 @@ def main() -> None:
 def _rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     points = SHORT if arguments.short else POINTS
     points = {k: v for k, v in points.items() if not arguments.only or k in arguments.only}
-    seeds = 1 if arguments.short else arguments.seeds
+    seeds = range(1) if arguments.short else range(arguments.first, arguments.seeds)
     iterations = 5 if arguments.short else arguments.iterations
     fixed = FIXED | {k: json.loads(v) for k, v in (pair.split("=") for pair in arguments.set)}
     jobs = [
         (name, value, seed, iterations, fixed)
-        for seed in range(seeds)
+        for seed in seeds
         for name, values in points.items()
         for value in values
     ]
@@ -110,13 +112,15 @@ def _train_and_replay(
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="seed; --seeds is one above the last")
     parser.add_argument("--iterations", type=int, default=40)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--only", action="append", help="a setting; may be repeated")
     parser.add_argument("--set", action="append", default=[], help="name=value, for every point")
     parser.add_argument("--short", action="store_true", help="two points, five iterations")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--read", type=Path, help="do not train; read what --json has written")
+    read = "do not train; read what --json has written; may be repeated"
+    parser.add_argument("--read", type=Path, action="append", default=[], help=read)
     parser.add_argument("--plot", type=Path, help="draw it, e.g. docs/landscape.png")
     return parser.parse_args()
 
