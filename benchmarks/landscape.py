@@ -1,4 +1,4 @@
-"""What the searched settings do: held-out return against each of them, over several seeds.
+r"""What the searched settings do: held-out return against each of them, over several seeds.
 
 Every point is trained by the local engine with the same budget of agent steps and replayed on the
 same held-out seeds. Prints a table; ``--json FILE`` writes the same as JSON, and ``--plot FILE``
@@ -6,7 +6,7 @@ draws it: the mean over training seeds with its 95 % interval (Student's t).
 
     python benchmarks/landscape.py --short
     python benchmarks/landscape.py --seeds 5 --iterations 40 --json landscape.json
-    python benchmarks/landscape.py --first 5 --seeds 10 --only model.neural_plasticity_rate \\
+    python benchmarks/landscape.py --first 5 --seeds 10 --only model.neural_plasticity_rate \
         --json more.json
     python benchmarks/landscape.py --read landscape.json --read more.json --plot landscape.png
 """
