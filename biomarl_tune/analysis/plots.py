@@ -65,7 +65,7 @@ def learning_curves(
         numbers = trials.loc[(trials["state"] == state) & (trials["number"] != best), "number"]
         _draw_curves(axes, metrics[metrics["number"].isin(numbers)], metric, look)
     if best is not None:
-        front = Look(f"best: trial {best}", VERMILLION, "*")
+        front = Look(f"best score: trial {best}", VERMILLION, "*")
         _draw_curves(axes, metrics[metrics["number"] == best], metric, front, is_front=True)
     axes.set_xlabel("agent steps")
     axes.set_ylabel(metric_label(metric))
@@ -113,7 +113,7 @@ def return_against_setting(
     if ringed.any():
         axes.scatter(
             places[ringed], values[ringed], s=150, facecolors="none", edgecolors=VERMILLION,
-            linewidths=1.8, label=f"best: trial {best}",
+            linewidths=1.8, label=f"best score: trial {best}",
         )  # fmt: skip
     add_legend(figure, axes)
     caption = (

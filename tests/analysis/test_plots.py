@@ -66,7 +66,7 @@ def test_learning_curves_draw_each_trial_and_seed(metrics, trials):
     lines = figure.axes[0].get_lines()
     assert len(lines) == 4
     assert [1000, 2000, 3000] in [list(line.get_xdata()) for line in lines]
-    assert _legend(figure) == ["stopped early (1)", "complete (1)", "best: trial 2"]
+    assert _legend(figure) == ["stopped early (1)", "complete (1)", "best score: trial 2"]
     assert figure.axes[0].get_ylabel() == "episode return mean (reward)"
 
 
@@ -77,7 +77,7 @@ def test_return_against_setting_marks_states_and_the_best(trials):
     drawn = {group.get_label(): group.get_offsets().data for group in figure.axes[0].collections}
     assert drawn["stopped early (1)"].tolist() == [[0.4, 30.0]]
     assert drawn["complete (2)"].tolist() == [[0.2, 10.0], [0.6, 20.0]]
-    assert drawn["best: trial 2"].tolist() == [[0.6, 20.0]]
+    assert drawn["best score: trial 2"].tolist() == [[0.6, 20.0]]
     assert figure.axes[0].get_xlabel() == "env.pheromone_decay (per step)"
     assert "1 of 4 trials" in _caption(figure)
 
