@@ -167,7 +167,7 @@ def landscape(rows: pd.DataFrame) -> Figure:
     grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.ravel()[len(names) :]:
         axes.set_visible(False)
-    seeds = rows["seed"].nunique()
+    counts = rows.groupby(["setting", "value"])["seed"].nunique()
     for axes, name in zip(grid.ravel(), names, strict=False):
         chosen = rows[rows["setting"] == name].assign(value=lambda t: t["value"].astype(float))
         groups = chosen.groupby("value")["return"]
@@ -176,7 +176,8 @@ def landscape(rows: pd.DataFrame) -> Figure:
         for place, value in zip(places, values, strict=True):
             returns = groups.get_group(value)
             axes.scatter(np.full(len(returns), place), returns, color=GREY, s=14, alpha=0.6)
-        half = stats.t.isf(0.025, max(seeds - 1, 1)) * groups.sem().fillna(0.0).to_numpy()
+        freedom = np.maximum(groups.size().to_numpy() - 1, 1)
+        half = stats.t.isf(0.025, freedom) * groups.sem().fillna(0.0).to_numpy()
         axes.errorbar(places, mean, yerr=half, fmt="o-", color=BLUE, capsize=5, linewidth=2)
         axes.set_xticks(places, [f"{value:g}" for value in values])
         axes.set_xlabel(setting_label(name))
@@ -185,5 +186,7 @@ def landscape(rows: pd.DataFrame) -> Figure:
         axes.set_ylim(min(0.0, least), 1.06 * max(most, float(chosen["return"].max())) or 1.0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True, axis="y", color="#e5e5e5", linewidth=0.8)
+    few, many = counts.min(), counts.max()
+    seeds = str(many) if few == many else f"{few} to {many}"
     caption = f"Mean and 95 % interval over {seeds} training seeds; grey: each of them."
-    return captioned(figure, caption if seeds > 1 else "One training seed: no interval.")
+    return captioned(figure, caption if many > 1 else "One training seed: no interval.")
