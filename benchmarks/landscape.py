@@ -42,6 +42,7 @@ def main() -> None:
             found = [r["return"] for r in rows if r["setting"] == name and r["value"] == value]
             mean = sum(found) / len(found)
             print(f"{name:30} {value!s:>6}  mean {mean:7.1f}  {min(found):7.1f}..{max(found):.1f}")
+        print(f"{name:30} {_effect([row for row in rows if row['setting'] == name])}")
     if arguments.json:
         arguments.json.write_text(json.dumps({"rows": rows, "ratios": {}}, indent=1))
     if arguments.plot:
@@ -72,6 +73,22 @@ def _rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 flush=True,
             )
     return rows
+
+
+def _effect(rows: list[dict[str, Any]]) -> str:
+    """Return what the best value of a setting gains over the worst, paired by training seed."""
+    import pandas as pd
+    from scipy import stats
+
+    table = pd.DataFrame(rows).pivot_table(index="seed", columns="value", values="return")
+    means = table.mean()
+    best, worst = means.idxmax(), means.idxmin()
+    lead = (table[best] - table[worst]).dropna()
+    told = f"{best} over {worst}: {lead.mean():+.0f}"
+    if len(lead) < 2 or not lead.std():
+        return told
+    low, high = stats.t.interval(0.95, len(lead) - 1, lead.mean(), stats.sem(lead))
+    return f"{told} [{low:+.0f}, {high:+.0f}] over {len(lead)} seeds"
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
