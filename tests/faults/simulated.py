@@ -21,6 +21,7 @@ from pathlib import Path
 from biomarl_tune.errors import BiomarlError, StoppedError, TrialError
 from biomarl_tune.experiment import Experiment, experiment_from
 from biomarl_tune.interruption import Interruption
+from biomarl_tune.ppo.seeds import SeedRuns, with_training_seed
 from biomarl_tune.ppo.trial import Trial, TrialRun
 from biomarl_tune.scalars import SCALARS
 from biomarl_tune.search.conductor import Conductor
@@ -38,15 +39,17 @@ space:
   env.pheromone_decay: {{uniform: [0.2, 0.9]}}
   model.neural_plasticity_rate: {{loguniform: [0.005, 0.5]}}
   model.hidden_dim: {{choice: [16, 32]}}
-search: {{sampler: {sampler}, trials: {trials}, start_with: [{{}}]}}
+search: {{sampler: {sampler}, trials: {trials}, start_with: [{{}}], seeds_per_trial: {seeds}}}
 stopping: {{scheduler: asha, max_iterations: {iterations}, grace_iterations: 1, reduction: 3}}
 evaluation: {{top: 1, seeds: 1, episodes_per_seed: 1}}
 """
 
 
-def space(name="simulated", *, trials=20, seed=0, iterations=9, sampler="tpe"):
+def space(name="simulated", *, trials=20, iterations=9, sampler="tpe", seed=0, seeds=1):
     """Return the YAML of a simulated search."""
-    return SPACE.format(name=name, trials=trials, seed=seed, iterations=iterations, sampler=sampler)
+    return SPACE.format(
+        name=name, trials=trials, iterations=iterations, sampler=sampler, seed=seed, seeds=seeds
+    )
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Simulated:
             raise TrialError(msg)
         rate = math.log(self.experiment.model.neural_plasticity_rate)
         score = -abs(decay - 0.6) - 0.01 * abs(rate + 3) + 0.01 * self.iteration
+        score += 0.001 * (self.experiment.seed % 17)
         score += 0.001 * self.experiment.model.hidden_dim * math.sin(self.iteration + 10 * decay)
         return {**dict.fromkeys(SCALARS, 0.0), "episode_return_mean": score}
 
@@ -96,8 +100,13 @@ class Simulated:
 
 def begin(config, **how):
     """Build a simulated trial from a task's config."""
-    trainer = Simulated(experiment_from(config["experiment"]), **how)
-    return TrialRun(Trial.model_validate(config["trial"]), trainer)
+    trial = Trial.model_validate(config["trial"])
+    experiment = experiment_from(config["experiment"])
+
+    def begin_seed(seed):
+        return TrialRun(trial.of_seed(seed), Simulated(with_training_seed(experiment, seed), **how))
+
+    return SeedRuns(trial, begin_seed) if trial.stages else begin_seed(0)
 
 
 def opened(results, text):

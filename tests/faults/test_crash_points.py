@@ -18,7 +18,10 @@ from biomarl_tune.faults import CRASH_AT, CRASH_CODE, FAIL_AT
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(580)]
 
 TRIALS = 8
-TEXT = simulated.space("swept", trials=TRIALS, iterations=4, sampler="random")
+TEXTS = {
+    seeds: simulated.space("swept", trials=TRIALS, iterations=4, sampler="random", seeds=seeds)
+    for seeds in (1, 3)
+}
 
 
 def _forked(act):
@@ -36,19 +39,19 @@ def _forked(act):
         os._exit(code)
 
 
-def _search(results, **environment):
+def _search(results, seeds, **environment):
     def act():
         os.environ.update(environment)
-        simulated.search(results, TEXT)
+        simulated.search(results, TEXTS[seeds])
 
     return _forked(act)
 
 
-def _outlived(point, *, root, whole, fault):
+def _outlived(point, *, root, whole, fault, seeds):
     """Run with a fault at a point, resume, audit; return the exit code of the first run."""
-    results = root / f"at-{point}"
-    code = _search(results, **fault(point))
-    assert _search(results) == 0, f"point {point}"
+    results = root / f"at-{point}-{seeds}"
+    code = _search(results, seeds, **fault(point))
+    assert _search(results, seeds) == 0, f"point {point}"
     check_search(results / "swept", trials=TRIALS)
     assert ends(results / "swept") == whole, f"point {point}"
     shutil.rmtree(results)
@@ -63,22 +66,27 @@ def _fail(point, *, error):
     return {FAIL_AT: f"{point}:{error}"}
 
 
-@pytest.fixture(scope="module")
-def whole(in_memory):
-    """The end of the search that nothing happens to, and how many points it passes."""
-    results = in_memory / "whole"
+def _uninterrupted(root, seeds):
+    """Return the end of the search that nothing happens to, and how many points it passes."""
+    results = root / f"whole-{seeds}"
 
     def act():
         os.environ[CRASH_AT] = str(10**9)
-        simulated.search(results, TEXT)
-        (in_memory / "points").write_text(str(next(faults._points) - 1))
+        simulated.search(results, TEXTS[seeds])
+        (root / "points").write_text(str(next(faults._points) - 1))
 
     assert _forked(act) == 0
-    return ends(results / "swept"), int((in_memory / "points").read_text())
+    return ends(results / "swept"), int((root / "points").read_text())
 
 
-def _swept(points, in_memory, whole, fault):
-    outlived = partial(_outlived, root=in_memory, whole=whole, fault=fault)
+@pytest.fixture(scope="module")
+def whole(in_memory):
+    """What `_uninterrupted` returns for one training seed a trial."""
+    return _uninterrupted(in_memory, 1)
+
+
+def _swept(points, in_memory, whole, fault, seeds=1):
+    outlived = partial(_outlived, root=in_memory, whole=whole, fault=fault, seeds=seeds)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return set(pool.map(outlived, points, chunksize=1))
 
@@ -88,6 +96,14 @@ def test_case_2_every_crash_point_is_recovered_from(in_memory, whole):
     end, points = whole
     assert points >= 200
     assert _swept(range(1, points + 1), in_memory, end, _crash) == {CRASH_CODE}
+
+
+def test_case_2_with_several_training_seeds_a_trial(in_memory):
+    """Killed in any seed of any stage: the seeds go on alike, and the same settings are dropped."""
+    end, points = _uninterrupted(in_memory, 3)
+    assert {state for _, state, *_ in end} == {"COMPLETE", "PRUNED"}
+    assert points >= 300
+    assert _swept(range(1, points + 1, 5), in_memory, end, _crash, 3) == {CRASH_CODE}
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
