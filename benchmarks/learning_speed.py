@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -86,7 +87,8 @@ def _stock(experiment: Any) -> Any:
     def iterate() -> tuple[int, float]:
         nonlocal done, returned
         done += stock.iterate()
-        returned = stock.results["env_runners"].get("episode_return_mean", returned)
+        latest = stock.results["env_runners"].get("episode_return_mean", math.nan)
+        returned = latest if math.isfinite(latest) else returned  # no episode has ended
         assert POLICY
         return done, float(returned)
 
