@@ -1,7 +1,7 @@
 """Start-up: ``--help``, and from a command to the first report of a search, with a breakdown.
 
-The breakdown is of one process that does what ``biomarl-tune run`` does, in its order; trials'
-processes import their part while this one imports its own.
+The breakdown is of one process that does what ``biomarl-tune run`` does; while Ray starts, it
+imports Tune and RLlib in a thread, and the processes that Ray starts ahead import RLlib, too.
 
     python benchmarks/startup.py --short
     python benchmarks/startup.py --repetitions 5 --json startup.json
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from parts.tuning import spec_text
 
@@ -49,35 +50,38 @@ def stages() -> dict[str, float]:
 
 
 def inside() -> None:
-    """Do what the command does until the first report, and print the time of each stage."""
+    """Do what the command does, and print the time of each stage."""
     at = {"python is up": time.time()}
-    from biomarl_tune.run import available_cpus
+    from biomarl_tune.run import Search
+    from biomarl_tune.search import cluster
     from biomarl_tune.search.conductor import Conductor
-    from biomarl_tune.search.spec import parse_spec
-    from biomarl_tune.search.study import Study
 
     at["the program is imported"] = time.time()
-    from biomarl_tune.search.cluster import ray_started, warm_up
-
-    text = spec_text(2, CPUS)
-
-    class FirstReport:
-        def __getattr__(self, name: str) -> object:
-            return lambda *_: None
-
-        def reported(self, *_: object) -> None:
-            at.setdefault("the first report is recorded", time.time())
-
+    tell_when(at, cluster, "_start", "Ray is up", after=True)
+    tell_when(at, Conductor, "next_task", "Tune asks for a trial")
+    tell_when(at, Conductor, "take", "the first report is recorded", after=True)
     with tempfile.TemporaryDirectory() as folder:
-        spec = parse_spec(text, "benchmark")
-        with Study.create(Path(folder), spec, text) as study, ray_started(available_cpus()):
-            at["Ray is up"] = time.time()
-            warm_up(CPUS)
-            from biomarl_tune.search.tuner import fit
-
-            at["Tune and RLlib are imported"] = time.time()
-            fit(Conductor(study, (FirstReport(),)), CPUS, study.directory.new_attempt())
+        spec = Path(folder) / "search.yaml"
+        spec.write_text(spec_text(2, CPUS))
+        Search.load(spec).run(folder)
+    at["the verdict is told"] = time.time()
     print(json.dumps({"stages": at}), flush=True)
+
+
+def tell_when(
+    at: dict[str, float], owner: Any, name: str, stage: str, *, after: bool = False
+) -> None:
+    """Let a function note when it is called for the first time, or has returned."""
+    function = getattr(owner, name)
+
+    def told(*args: Any, **kwargs: Any) -> Any:
+        if not after:
+            at.setdefault(stage, time.time())
+        returned = function(*args, **kwargs)
+        at.setdefault(stage, time.time())
+        return returned
+
+    setattr(owner, name, told)
 
 
 def main() -> None:
@@ -99,7 +103,7 @@ def main() -> None:
     print(f"{'seconds since the command':32} median      min      max")
     for row in rows:
         print(f"{row['who']:32} {row['seconds']:6.2f} {row['min']:8.2f} {row['max']:8.2f}")
-    first = rows[-1]["seconds"]
+    first = statistics.median(measured["the first report is recorded"])
     print(f"to the first report: {first:.1f} s (wanted: at most {TARGET:.0f} on two cores)")
     if arguments.json:
         ratios = {"first_report_vs_wanted": first / TARGET}

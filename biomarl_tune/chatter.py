@@ -47,6 +47,13 @@ def chatter_to(log: Path) -> Iterator[Console]:
                 os.close(saved)
 
 
+def tell(console: Console, text: str) -> None:
+    """Say it to the user, and to the log."""
+    _log.info(text)
+    wrap = console.is_terminal  # between words; elsewhere a line stays a line
+    console.print(text, markup=False, highlight=False, soft_wrap=not wrap)
+
+
 @contextlib.contextmanager
 def _logging_to(log: Path) -> Iterator[None]:
     """Write our events and all warnings to a file, each with its time, and nowhere else."""

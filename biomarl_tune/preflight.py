@@ -95,6 +95,12 @@ def check_cpus(spec: SearchSpec) -> None:
     check_runners(greatest(spec.space, spec.experiment.flat(), _RUNNERS))
 
 
+def most_cpus(spec: SearchSpec, concurrency: int) -> int:
+    """Return the processors that a search can keep busy at most, of those that there are."""
+    runners = int(greatest(spec.space, spec.experiment.flat(), _RUNNERS))
+    return min(available_cpus(), concurrency * (1 + runners))
+
+
 def check_runners(runners: int) -> None:
     """Refuse more env runners than this machine has processors for, the trial's own left out.
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from biomarl_tune.analysis.contenders import DEFAULTS
 from biomarl_tune.analysis.evaluation import Stage
 from biomarl_tune.analysis.verdict import as_data, verdict_lines
+from biomarl_tune.conclusion import SearchResult, conclude
 from biomarl_tune.errors import InputError
 from biomarl_tune.output import (
     print_csv,
@@ -18,7 +19,6 @@ from biomarl_tune.output import (
     refuse_both,
     shown_bounds,
 )
-from biomarl_tune.run import SearchResult, conclude
 from biomarl_tune.search.study import Study
 
 

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import importlib
+import threading
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
-from biomarl_tune.analysis.evaluation import Stage, evaluate_study
-from biomarl_tune.analysis.remarks import remarks
-from biomarl_tune.analysis.report import write_report
-from biomarl_tune.analysis.trials import load_trials, write_table, write_tables
-from biomarl_tune.analysis.verdict import Verdict, verdict_lines, verdict_of
-from biomarl_tune.chatter import chatter_to
+from biomarl_tune.chatter import chatter_to, tell
 from biomarl_tune.errors import EngineError, NoUsableTrialError, StoppedError
 from biomarl_tune.interruption import Interruption
-from biomarl_tune.preflight import available_cpus, check_cpus, check_engine
+from biomarl_tune.preflight import available_cpus, check_cpus, check_engine, most_cpus
 from biomarl_tune.progress import Progress
 from biomarl_tune.search.conductor import Conductor
 from biomarl_tune.search.directory import RunDirectory, fresh_name
 from biomarl_tune.search.extension import extend
 from biomarl_tune.search.progress_table import ProgressTable
-from biomarl_tune.search.serial import run_serially
 from biomarl_tune.search.spec import SearchSpec, parse_spec
 from biomarl_tune.search.study import Study
 from biomarl_tune.search.tensorboard import TensorBoard
 from biomarl_tune.search.yaml_file import read_file
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search leaves behind, besides its run directory."""
-
-    directory: Path
-    verdict: Verdict
-    trials: pd.DataFrame  # one row a trial
-    evaluation: pd.DataFrame  # one row a (number, seed, episode)
+if TYPE_CHECKING:
+    from biomarl_tune.conclusion import SearchResult
 
 
 @dataclass(frozen=True)
@@ -141,7 +126,7 @@ def extend_run(
 def _run(study: Study, engine: str) -> SearchResult:
     spec = study.spec
     with chatter_to(study.directory.log) as console:
-        _tell(console, f"search {spec.name}: {spec.search.trials} trials → {study.directory.path}")
+        tell(console, f"search {spec.name}: {spec.search.trials} trials → {study.directory.path}")
         objective = spec.objective[0]
         progress = Progress(
             console,
@@ -162,7 +147,7 @@ def _run(study: Study, engine: str) -> SearchResult:
                         _conduct(conductor, engine, listening, console)
             finally:
                 events.close()
-                write_tables(study)
+                _write_tables(study)
             listening.at_once()
             if listening.signal is None:
                 return _concluded(conductor, console)
@@ -180,13 +165,21 @@ def _concluded(conductor: Conductor, console: Console) -> SearchResult:
             f"the traceback is in {study.directory.trial(0) / 'error.txt'}"
         )
         raise NoUsableTrialError(msg)
+    from biomarl_tune.analysis.evaluation import Stage
+    from biomarl_tune.conclusion import conclude, told
+
     planned = study.spec.evaluation
     result = conclude(study, Stage(planned.top, planned.seeds, planned.episodes_per_seed), console)
     console.print()
-    for line in (*verdict_lines(result.verdict), *remarks(study)):
-        _tell(console, line)
-    _tell(console, f"Everything is in {study.directory.path}")
+    for line in told(study, result):
+        tell(console, line)
     return result
+
+
+def _write_tables(study: Study) -> None:
+    from biomarl_tune.analysis.trials import write_tables
+
+    write_tables(study)
 
 
 def _stopped(study: Study, number: int) -> StoppedError:
@@ -196,43 +189,35 @@ def _stopped(study: Study, number: int) -> StoppedError:
 def _conduct(conductor: Conductor, engine: str, listening: Interruption, console: Console) -> None:
     """Run the trials with the engine, or with the local one where Ray cannot start."""
     if engine == "local":
-        run_serially(conductor)
+        _conduct_serially(conductor)
         return
-    from biomarl_tune.search.cluster import ray_started, warm_up
+    from biomarl_tune.search.cluster import ray_started
 
-    cpus = available_cpus()
+    study = conductor.study
+    wanted = study.spec.search.concurrency
+    concurrency = available_cpus() if wanted == "auto" else wanted
+    _import_meanwhile("biomarl_tune.search.tuner")
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(ray_started(cpus))
+            stack.enter_context(ray_started(most_cpus(study.spec, concurrency)))
         except EngineError as error:
             if engine == "ray":
                 raise
-            _tell(console, f"{error}; going on without it, one trial at a time")
-            run_serially(conductor)
+            tell(console, f"{error}; going on without it, one trial at a time")
+            _conduct_serially(conductor)
             return
         listening.__enter__()  # Ray has put its own handlers in
-        study = conductor.study
-        wanted = study.spec.search.concurrency
-        concurrency = cpus if wanted == "auto" else wanted
-        warm_up(min(concurrency, cpus))
-        from biomarl_tune.search.tuner import fit  # seconds, in which those processes warm up
+        from biomarl_tune.search.tuner import fit
 
         fit(conductor, concurrency, study.directory.new_attempt())
 
 
-def conclude(study: Study, stage: Stage, console: Console) -> SearchResult:
-    """Evaluate what a search has found, write tables and report, and return the verdict."""
-    evaluation = evaluate_study(study, stage, partial(_tell, console))
-    write_tables(study)
-    write_table(evaluation, study.directory.table("evaluation"))
-    verdict = verdict_of(study, evaluation)
-    write_report(study)
-    path = study.directory.path
-    return SearchResult(path, verdict, load_trials(path), evaluation)
+def _conduct_serially(conductor: Conductor) -> None:
+    from biomarl_tune.search.serial import run_serially
+
+    run_serially(conductor)
 
 
-def _tell(console: Console, text: str) -> None:
-    """Say it to the user, and to the log."""
-    _log.info(text)
-    wrap = console.is_terminal  # between words; elsewhere a line stays a line
-    console.print(text, markup=False, highlight=False, soft_wrap=not wrap)
+def _import_meanwhile(module: str) -> None:
+    """Import in a thread, while Ray starts: seconds of waiting, most of them."""
+    threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()

@@ -22,6 +22,7 @@ LAYERS = (
     ("analysis",),
     (
         "run",
+        "conclusion",
         "plan",
         "timing",
         "training",
@@ -58,11 +59,19 @@ LIGHT = (
     "analysis.plots",
 )
 # cli: imports wait for their command; experiment: difflib serves an error message only;
-# run, training: the Ray engine is imported when it is chosen, the local one does without
+# run: engines are imported when they are chosen, what follows a search when it has ended;
+# training: the local engine does without Ray; tensorboard: what writes events imports torch
 MAY_IMPORT_LATE = {
     "cli": ("",),
     "experiment": ("difflib",),
-    "run": ("biomarl_tune.search.cluster", "biomarl_tune.search.tuner"),
+    "run": (
+        "biomarl_tune.search.cluster",
+        "biomarl_tune.search.tuner",
+        "biomarl_tune.search.serial",
+        "biomarl_tune.analysis",
+        "biomarl_tune.conclusion",
+    ),
+    "search.tensorboard": ("biomarl_tune.search.event_file",),
     "training": ("biomarl_tune.search.tuner",),
 }
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-# jsonschema, which Ray imports, builds a grammar for a format that nothing here checks: a second
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+import ray
 
-import ray  # noqa: E402
-
-from biomarl_tune.errors import EngineError  # noqa: E402
-
-if not sys.modules["rfc3987_syntax"]:
-    del sys.modules["rfc3987_syntax"]
+from biomarl_tune.errors import EngineError
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +23,10 @@ _SWITCHES = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "OMP_NUM_THREADS": "1",  # one thread a trial, trials side by side
+    # the processes that Ray starts ahead import what trials need, while Ray still starts; without
+    # the second, it ends them in the moment when trials reserve their processors
+    "RAY_preload_python_modules": "biomarl_tune.rllib.algorithm",
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 
 
@@ -68,18 +64,3 @@ def _start(*, again: bool = True, **arguments: Any) -> None:
             return
         msg = f"Ray cannot start: {reason}; try --engine local"
         raise EngineError(msg) from error
-
-
-def warm_up(processes: int) -> None:
-    """Let Ray's idle processes import what trials need, while this one imports the same.
-
-    Ray runs a trial in a process that it has; one that imported RLlib already starts it at once.
-    Nothing is waited for.
-    """
-    for _ in range(processes):
-        _import_engine.remote()
-
-
-@ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
-def _import_engine() -> None:
-    importlib.import_module("biomarl_tune.rllib.algorithm")

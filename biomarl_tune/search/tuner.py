@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 from ray.tune.experiment import Trial
 
 from biomarl_tune.errors import EngineError
@@ -18,6 +19,10 @@ from biomarl_tune.search.cluster import ray_started
 from biomarl_tune.search.conductor import Conductor
 from biomarl_tune.search.schedulers import EngineLost, StudyScheduler, engine_lost
 from biomarl_tune.search.searcher import StudySearcher
+
+# Tune sets a variable for PyTorch Lightning in trials' processes. For those with variables of their
+# own Ray starts new processes, which take seconds to import what the waiting ones did already.
+DEFAULT_ENV_VARS.clear()
 
 MAX_FAILURES = 3  # of a trial's process, each continued from its last checkpoint
 
