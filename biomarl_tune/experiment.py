@@ -156,6 +156,12 @@ class PPOSettings(Settings):
         le=1000,
         validation_alias=AliasChoices("num_env_runners", "num_rollout_workers"),
     )
+    overlap_sampling: bool = _setting(
+        False,
+        "env runners draw the next batch while the last is learned from; the brain that acts is "
+        "then one update older. Without env runners nothing changes",
+        "",
+    )
     gamma: float = _setting(0.98, "discount", "per step", ge=0, le=1)
     gae_lambda: float = _setting(0.95, "lambda of generalised advantage estimation", "", ge=0, le=1)
     clip: float = _setting(0.2, "clip range of the probability ratio", "", gt=0, le=10)
@@ -210,6 +216,11 @@ class Experiment(Settings):
         """Worlds (E) stepped side by side, so that E x T x N is about a train batch."""
         per_world = self.ppo.rollout_steps * self.env.num_agents
         return max(1, round(self.ppo.train_batch_size / per_world), self.ppo.num_env_runners)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the next batch is drawn before the last was learned from."""
+        return self.ppo.overlap_sampling and self.ppo.num_env_runners > 0
 
     def flat(self) -> dict[str, Any]:
         """Return every setting under its dotted name, e.g. ``env.pheromone_decay``."""

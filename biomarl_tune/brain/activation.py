@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,15 +24,30 @@ class _FastTanh(torch.autograd.Function):
 
 
 def fast_tanh(x: Tensor) -> Tensor:
-    """Return ``tanh(x)`` as ``2 sigmoid(2 x) - 1``; torch's own costs several times as much."""
+    """Return ``tanh(x)`` as ``2 sigmoid(2 x) - 1``; torch's own can cost several times as much."""
     return _FastTanh.apply(x)  # type: ignore[no-any-return,no-untyped-call]
 
 
 _MINUS_ONE = torch.tensor(-1.0)
 
 
+def _is_intel() -> bool:
+    processors = Path("/proc/cpuinfo")
+    return processors.exists() and "GenuineIntel" in processors.read_text()
+
+
+# torch takes tanh from Intel's library: on Intel's processors it takes half as long as by sigmoid,
+# on others four times as long
+TANH_IS_FAST: bool = torch._C.has_mkl and _is_intel()  # noqa: SLF001 - as torch.backends asks
+
+
 def tanh_(x: Tensor) -> Tensor:
-    """Turn ``x`` into its hyperbolic tangent in place, as ``fast_tanh`` does; no gradient flows."""
+    """Turn ``x`` into its hyperbolic tangent in place, as is fastest; no gradient flows."""
+    return x.tanh_() if TANH_IS_FAST else tanh_by_sigmoid_(x)
+
+
+def tanh_by_sigmoid_(x: Tensor) -> Tensor:
+    """Turn ``x`` into ``2 sigmoid(2 x) - 1`` in place."""
     y = x if x.dtype == torch.float32 else x.float()
     y.mul_(2.0).sigmoid_()
     torch.add(_MINUS_ONE, y, alpha=2.0, out=y)

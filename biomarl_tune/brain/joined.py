@@ -17,13 +17,15 @@ from biomarl_tune.colony.observation import NO_SCENT, NUM_COLUMNS
 
 
 class Joined(NamedTuple):
-    """Weights [out, in]; outputs stand in the order critic, actor, message, memory."""
+    """Weights [out, in]; outputs stand in the order critic, actor, message, memory.
 
-    enter: Tensor  # [2H, I] of the observation, a one and, with attention, what was attended to
-    critic: Tensor  # [H, H] of the critic's first layer
-    critic_bias: Tensor  # [H, 1]
-    think: Tensor  # [H (+ M) (+ 3K + 1), H] of the actor's first layer
-    think_bias: Tensor  # [H (+ M) (+ 3K + 1), 1]
+    Between the first layers of critic and actor stands a one, which both products that follow
+    take in: its weights are the biases.
+    """
+
+    enter: Tensor  # [2H + 1, I] of the observation, a one and, with attention, what it attends to
+    critic: Tensor  # [H, H + 1] of the critic's first layer and a one
+    think: Tensor  # [H (+ M) (+ 3K + 1), 1 + H] of a one and the actor's first layer
     act: Tensor  # [8, H] moves and detector, of the actor's second layer
     act_bias: Tensor  # [8, 1]
     value: Tensor  # [1, H] of the critic's second layer
@@ -47,10 +49,14 @@ def joined(policy: BioPolicy) -> Joined:
     hearers = (policy.critic_heard, policy.actor_heard)
     return Joined(
         enter=_enter(policy),
-        critic=policy.critic_hidden.weight,
-        critic_bias=policy.critic_hidden.bias[:, None],
-        think=torch.cat([layer.weight for layer in thinking]),
-        think_bias=torch.cat([layer.bias for layer in thinking])[:, None],
+        critic=torch.cat([policy.critic_hidden.weight, policy.critic_hidden.bias[:, None]], dim=1),
+        think=torch.cat(
+            [
+                torch.cat([layer.bias for layer in thinking])[:, None],
+                torch.cat([layer.weight for layer in thinking]),
+            ],
+            dim=1,
+        ),
         act=torch.cat([layer.weight for layer in acting]),
         act_bias=torch.cat([layer.bias for layer in acting])[:, None],
         value=policy.critic_out.weight,
@@ -67,14 +73,16 @@ def _enter(policy: BioPolicy) -> Tensor:
     What is attended to is ``values^T (smelled, weights)``, so its product with the actor's
     weights is a product of those with ``(smelled, weights)``.
     """
-    layers = (policy.critic_in, policy.actor_in)
+    critic, actor = policy.critic_in, policy.actor_in
+    none = critic.weight.new_zeros(1, NUM_COLUMNS)  # where the one between them comes to stand
     columns = [
-        torch.cat([layer.weight for layer in layers]),
-        torch.cat([layer.bias for layer in layers])[:, None],
+        torch.cat([critic.weight, none, actor.weight]),
+        torch.cat([critic.bias, none[0, :1], actor.bias])[:, None],
     ]
     if policy.model.pheromone_attention:
-        actor = policy.actor_attended.weight @ policy.attention.values.T
-        columns.append(torch.cat([torch.zeros_like(actor), actor]))
+        attended = policy.actor_attended.weight @ policy.attention.values.T
+        rest = attended.new_zeros(critic.out_features + 1, attended.shape[1])
+        columns.append(torch.cat([rest, attended]))
     return torch.cat(columns, dim=1)
 
 

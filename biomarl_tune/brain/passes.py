@@ -95,7 +95,8 @@ class _Forward:
         self.hidden = weights.critic.shape[0]
         self.said = weights.heard.shape[1] if weights.heard is not None else 0
         self.inputs = self._enter(dtype, weights.scent)
-        self.first = tanh_(self.weights.enter @ self.inputs)  # [2H, B]
+        self.first = tanh_(self.weights.enter @ self.inputs)  # [2H + 1, B]
+        self.first[self.hidden] = 1.0
         self.second = self._think()  # [2H (+ M) (+ 3K + 1), B]
         self.memory = self._remember()
         self.heard = self._hear()
@@ -119,9 +120,8 @@ class _Forward:
         weights, hidden = self.weights, self.hidden
         columns = hidden + weights.think.shape[0]
         second = self.first.new_empty(columns, self.first.shape[1])
-        critic, actor = self.first[:hidden], self.first[hidden:]
-        torch.addmm(weights.critic_bias, weights.critic, critic, out=second[:hidden])
-        torch.addmm(weights.think_bias, weights.think, actor, out=second[hidden:])
+        torch.mm(weights.critic, self.first[: hidden + 1], out=second[:hidden])
+        torch.mm(weights.think, self.first[hidden:], out=second[hidden:])
         return second
 
     def _remember(self) -> Remembered | None:
@@ -171,7 +171,7 @@ def _backward(
 ) -> Joined:
     """Return the gradients of the joined weights from those of a ``ChunkOutput``."""
     weights, hidden, dtype = passed.weights, passed.hidden, passed.first.dtype
-    critic, actor = passed.first[:hidden], passed.first[hidden:]
+    critic, actor = passed.first[: hidden + 1], passed.first[hidden:]
     d_moves, d_value = moves.to(dtype), value[None].to(dtype)
 
     d_second = torch.empty_like(passed.second)
@@ -182,16 +182,13 @@ def _backward(
     d_read = _backward_of_memory(passed, d_second, gate)
 
     d_first = torch.empty_like(passed.first)
-    torch.mm(weights.critic.T, d_second[:hidden], out=d_first[:hidden])
+    torch.mm(weights.critic.T, d_second[:hidden], out=d_first[: hidden + 1])
     torch.mm(weights.think.T, d_second[hidden:], out=d_first[hidden:])
-    tanh_backward_(d_first, passed.first)
-    d_bias = d_second.sum(dim=1, keepdim=True)
+    tanh_backward_(d_first, passed.first)  # 0 where the one stands
     gradients = Joined(
         enter=(passed.inputs @ d_first.T).T,
         critic=d_second[:hidden] @ critic.T,
-        critic_bias=d_bias[:hidden],
         think=d_second[hidden:] @ actor.T,
-        think_bias=d_bias[hidden:],
         act=d_moves @ passed.layers[hidden:].T,
         act_bias=d_moves.sum(dim=1, keepdim=True),
         value=d_value @ passed.layers[:hidden].T,
@@ -227,7 +224,11 @@ def _backward_of_memory(passed: _Forward, d_second: Tensor, gate: Tensor | None)
     columns = passed.weights.read.shape[0]
     d_read = passed.weights.read.T @ d_second[:columns]
     d_gate = None if gate is None else gate.view(passed.shape)
-    d_second[columns:] = passed.memory.backward(d_read.float(), d_gate).flatten(1)
+    d_written = d_second[columns:]
+    found = d_written.float()  # the same where they are float32
+    passed.memory.backward(d_read.float(), d_gate, out=found)
+    if found is not d_written:
+        d_written.copy_(found)
     return (passed.memory.read.to(d_second.dtype) @ d_second[:columns].T).T
 
 
@@ -237,6 +238,6 @@ def _backward_of_attention(
     """Return the gradient of the attention's keys times its query."""
     if passed.attention is None:
         return None
-    actor = passed.weights.enter[passed.hidden :, _OBSERVED:]
-    d_attended = (actor.T @ d_first[passed.hidden :]).float()
+    actor = passed.weights.enter[passed.hidden + 1 :, _OBSERVED:]
+    d_attended = (actor.T @ d_first[passed.hidden + 1 :]).float()
     return passed.attention.backward(d_attended, moves[:NUM_MOVES], weights)

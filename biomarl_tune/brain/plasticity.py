@@ -139,16 +139,17 @@ class ChunkPass:
         worlds, agents, steps = self._shape[1:]
         scores.view(worlds, agents, steps, steps).mul_(self._within)
 
-    def backward(self, d_read: Tensor, d_gate: Tensor | None) -> Tensor:
-        """Return the gradient of ``projected``.
+    def backward(self, d_read: Tensor, d_gate: Tensor | None, out: Tensor) -> None:
+        """Work out the gradient of ``projected``.
 
         Args:
             d_read: [V, B].
             d_gate: [W, N, T] of the gates, as a loss of their own has it.
+            out: [3K + 1, B] takes the gradient.
         """
         _, worlds, agents, steps = self._shape
         width = self._query.shape[0]
-        d_columns = torch.empty(self._shape).view(-1, worlds * agents, steps)
+        d_columns = out.view(-1, worlds * agents, steps)
         d_query, d_key, d_value, d_gates = torch.split(d_columns, [width, width, width, 1])
         d_read = d_read.view(-1, worlds * agents, steps)
         d_told = torch.bmm(d_read.permute(1, 0, 2), self._scores).permute(1, 0, 2)
@@ -169,7 +170,6 @@ class ChunkPass:
         if d_gate is not None:
             change += d_gate.view_as(change)
         torch.ops.aten.sigmoid_backward.grad_input(change, self.gate, grad_input=d_gates[0])
-        return d_columns.view(self._shape)
 
 
 class StepPass:

@@ -15,6 +15,8 @@ from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.heap import keep_freed_memory
+from biomarl_tune.ppo.losses import Batch
+from biomarl_tune.ppo.measures import Measures
 from biomarl_tune.ppo.optimizer import Adam
 from biomarl_tune.ppo.sampling import Sampler
 from biomarl_tune.ppo.update import update
@@ -73,6 +75,7 @@ class LocalTrainer:
         self.sampler = Sampler(experiment, self.policy)
         self.shuffle = np.random.default_rng((experiment.seed, 2))
         self.agent_steps = 0
+        self._ahead: tuple[Batch, Measures] | None = None  # drawn by the brain before this one
 
     def train_iteration(self) -> dict[str, float]:
         """Sample one batch, learn from it and return the scalars of the report.
@@ -81,7 +84,8 @@ class LocalTrainer:
             TrialError: a scalar is not finite.
         """
         begin = time.perf_counter()
-        batch, measures = self.sampler.sample()
+        batch, measures = self._ahead or self.sampler.sample()
+        self._ahead = self.sampler.sample() if self.experiment.overlaps else None
         sampled = time.perf_counter()
         learned = update(self.policy, self.optimizer, batch, self.experiment, self.shuffle)
         end = time.perf_counter()
@@ -113,6 +117,7 @@ class LocalTrainer:
             "sampler": self.sampler.get_state(),
             "shuffle": self.shuffle.bit_generator.state,
             "agent_steps": self.agent_steps,
+            "ahead": self._ahead,
         }
         (folder / _STATE).write_bytes(pickle.dumps(state))
 
@@ -124,3 +129,4 @@ class LocalTrainer:
         self.sampler.set_state(state["sampler"])
         self.shuffle.bit_generator.state = state["shuffle"]
         self.agent_steps = state["agent_steps"]
+        self._ahead = state["ahead"]

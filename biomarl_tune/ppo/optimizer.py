@@ -25,7 +25,7 @@ class Adam:
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
         params = list(parameters)
         self.param_groups: list[dict[str, Any]] = [{"params": params, "lr": learning_rate}]
-        self._steps = [torch.zeros((), device=p.device) for p in params]
+        self._step = torch.zeros(())  # taken so far
         self._means = [torch.zeros_like(p) for p in params]  # of the gradients, decaying
         self._squares = [torch.zeros_like(p) for p in params]  # of their squares, decaying
 
@@ -35,20 +35,24 @@ class Adam:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter that has a gradient, in place."""
+    def step(self, divisor: Tensor | None = None) -> None:
+        """Move every parameter that has a gradient, in place.
+
+        Args:
+            divisor: of all gradients, before anything else is done with them.
+        """
         group = self.param_groups[0]
-        columns = (group["params"], self._steps, self._means, self._squares)
+        columns = (group["params"], self._means, self._squares)
         rows = [row for row in zip(*columns, strict=True) if row[0].grad is not None]
-        params, steps, means, squares = (list(column) for column in zip(*rows, strict=True))
-        torch._foreach_add_(steps, 1.0)
+        params, means, squares = (list(column) for column in zip(*rows, strict=True))
+        self._step += 1.0
         torch._fused_adam_(  # what torch.optim.Adam calls
             params,
             [parameter.grad for parameter in params],
             means,
             squares,
             [],
-            steps,
+            [self._step] * len(params),
             lr=group["lr"],
             beta1=_BETAS[0],
             beta2=_BETAS[1],
@@ -56,11 +60,12 @@ class Adam:
             eps=_EPSILON,
             amsgrad=False,
             maximize=False,
+            grad_scale=divisor,
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the learning rate, the step counts and the running moments."""
-        columns = {"steps": self._steps, "means": self._means, "squares": self._squares}
+        """Return the learning rate, the number of steps and the running moments."""
+        columns = {"steps": [self._step], "means": self._means, "squares": self._squares}
         return {"lr": self.param_groups[0]["lr"], "state": columns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -80,17 +80,17 @@ def gradient_step(
     parts = objective(output, minibatch.rows, experiment.ppo)
     optimizer.zero_grad()
     parts["total"].backward()  # type: ignore[no-untyped-call]
-    _clip(optimizer, experiment.ppo.max_grad_norm)
-    optimizer.step()
+    optimizer.step(_excess(optimizer, experiment.ppo.max_grad_norm))
     return {name: part.detach() for name, part in parts.items()}
 
 
-def _clip(optimizer: Adam, greatest: float) -> None:
-    """Scale the gradients down to the greatest norm, all of them together."""
+def _excess(optimizer: Adam, greatest: float) -> Tensor:
+    """Return how many times too long the gradients are, all of them together; 1 or more."""
     parameters = optimizer.param_groups[0]["params"]
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001 - as clip_grad_norm_
-    torch._foreach_mul_(gradients, (greatest / (norm + 1e-6)).clamp(max=1.0))
+    excess: Tensor = (norm + 1e-6) / greatest
+    return excess.clamp(min=1.0)
 
 
 def update(

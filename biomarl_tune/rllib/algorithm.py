@@ -25,6 +25,7 @@ from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import finite, resident_mb
 from biomarl_tune.ppo.seeds import SeedRuns, with_training_seed
 from biomarl_tune.ppo.trial import TrialRun, failure_report
+from biomarl_tune.rllib.ahead import Ahead
 from biomarl_tune.rllib.config import ExperimentConfig, parsed_experiment
 from biomarl_tune.rllib.sampler import (
     Sample,
@@ -39,7 +40,7 @@ from biomarl_tune.scalars import SCALARS
 
 logger = logging.getLogger(__name__)
 
-_AGENT_STEPS, _REMOTE_RUNNERS = "agent_steps", "remote_env_runners"
+_AGENT_STEPS, _REMOTE_RUNNERS, _AHEAD = "agent_steps", "remote_env_runners", "ahead"
 _MB = 2**20
 _PATIENCE = 30.0  # seconds to wait for env runners when all are lost
 
@@ -80,9 +81,13 @@ class BioPPO(PPO):
 
         The first takes turns with the trial's process: one samples while the other waits. RLlib
         wants a bundle for it all the same, and one that is not used keeps the requests of trials
-        with and without it alike, so that they share processes.
+        with and without it alike, so that they share processes. Where sampling overlaps learning
+        nobody waits, and every env runner has its own.
         """
-        runners = parsed_experiment(config["experiment"]).ppo.num_env_runners
+        experiment = parsed_experiment(config["experiment"])
+        runners = experiment.ppo.num_env_runners
+        if experiment.overlaps:
+            return PlacementGroupFactory([{"CPU": 1}] + [{"CPU": 1}] * runners)
         return PlacementGroupFactory([{"CPU": 1}, {"memory": _MB}] + [{"CPU": 1}] * (runners - 1))
 
     def setup(self, config: BioPPOConfig) -> None:
@@ -92,6 +97,7 @@ class BioPPO(PPO):
         process, which Tune starts again and again.
         """
         self._failure: dict[str, Any] | None = None
+        self._ahead = Ahead()
         try:
             super().setup(config)
             self._begin_trial()
@@ -120,6 +126,7 @@ class BioPPO(PPO):
         """Begin a trial with what is there, unless something is broken."""
         try:
             self.metrics.reset()
+            self._ahead.drop()
             if self._failure is not None or not self._runners_are_up():
                 return False
             self.learner_group.shutdown()
@@ -174,6 +181,7 @@ class BioPPO(PPO):
         self._hand_out()
 
     def _hand_out(self) -> None:
+        self._ahead.drop()
         self._iterations = self._agent_steps = 0
         self._far_cpu_seconds = 0.0  # of env runners in processes of their own
         learners = self.learner_group.foreach_learner(lambda learner: learner.module)
@@ -214,7 +222,7 @@ class BioPPO(PPO):
     def training_step(self) -> None:
         """Sample one batch and learn from it; RLlib's hook, called by ``train_iteration``."""
         begin = time.perf_counter()
-        batch, measures = merged(self._samples())
+        batch, measures = merged(self._drawn())
         sampled = time.perf_counter()
         self._agent_steps += int(measures.agent_steps)
         results = self.learner_group.update(
@@ -234,17 +242,24 @@ class BioPPO(PPO):
         }
         self._scalars = finite({name: float(scalars[name]) for name in SCALARS})
 
-    def _samples(self) -> list[Sample]:
-        """Let every runner sample; worlds of a runner that is lost meanwhile are left out."""
+    def _drawn(self) -> list[Sample]:
+        """Return what the runners drew for this iteration."""
         if not self._runners:
             return [self.env_runner.sample()]
         weights = ray.put(self.get_module().get_state())
+        found = self._ahead.take() or self._far_samples(weights)
+        if self.experiment.overlaps:
+            self._ahead.begin(lambda: self._far_samples(weights))
+        self._far_cpu_seconds += sum(sample.cpu_seconds for sample in found)
+        return found
+
+    def _far_samples(self, weights: ray.ObjectRef) -> list[Sample]:
+        """Let every runner sample; worlds of a runner that is lost meanwhile are left out."""
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             self.restore_env_runners(self.env_runner_group)
             found = far_samples(self.env_runner_group, weights, self._runners)
             if found:
-                self._far_cpu_seconds += sum(sample.cpu_seconds for sample in found)
                 return found
             time.sleep(0.2)
         msg = f"none of {self._runners} env runners came back within {_PATIENCE:g} seconds"
@@ -275,6 +290,7 @@ class BioPPO(PPO):
         )
         state[TRAINING_ITERATION] = self._iterations
         state[_AGENT_STEPS] = self._agent_steps
+        state[_AHEAD] = self._ahead.drawn()
         if self._runners and self._check_component(_REMOTE_RUNNERS, components, not_components):
             state[_REMOTE_RUNNERS] = far_states(self.env_runner_group)
         return state
@@ -284,8 +300,14 @@ class BioPPO(PPO):
         super().set_state(state)
         self._iterations = state.get(TRAINING_ITERATION, self._iterations)
         self._agent_steps = state.get(_AGENT_STEPS, self._agent_steps)
+        self._ahead.put_back(state.get(_AHEAD))
         if _REMOTE_RUNNERS in state:
             set_far_states(self.env_runner_group, state[_REMOTE_RUNNERS])
+
+    def cleanup(self) -> None:
+        """Wait for what is being drawn, then let go of everything."""
+        self._ahead.drop()
+        super().cleanup()
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what builds an algorithm like this one, outside of its search."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from biomarl_tune.brain.activation import fast_tanh
+from biomarl_tune.brain.activation import fast_tanh, tanh_, tanh_by_sigmoid_
 
 
 def test_equals_torch_tanh():
@@ -37,3 +37,16 @@ def test_input_is_left_alone():
     fast_tanh(x)
 
     assert x.tolist() == [0.5, -0.5]
+
+
+@pytest.mark.parametrize("in_place", [tanh_, tanh_by_sigmoid_])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-7), (torch.bfloat16, 8e-3)])
+def test_in_place_it_is_the_same_on_every_processor(in_place, dtype, tolerance):
+    """Whichever form is faster here, both are the hyperbolic tangent."""
+    x = torch.linspace(-9.0, 9.0, 10_001).to(dtype)
+    expected = torch.tanh(x.double())
+    y = x.clone()
+
+    assert in_place(y) is y
+
+    torch.testing.assert_close(y.double(), expected, rtol=0, atol=tolerance)

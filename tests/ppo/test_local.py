@@ -150,3 +150,34 @@ def test_a_colony_learns_to_deliver(tiny):
         trainer.train_iteration()
 
     assert play(experiment.env, trainer.policy, seeds).deliveries.mean() > 3 * untrained
+
+
+def test_overlapped_sampling_acts_with_the_brain_before(tiny):
+    """The second batch is the one that the untrained brain would have drawn."""
+    overlapping = tiny({"ppo.num_env_runners": 1, "ppo.overlap_sampling": True})
+    trainer, untrained = LocalTrainer(overlapping), LocalTrainer(overlapping)
+    returns = [trainer.train_iteration()["episode_return_mean"] for _ in range(2)]
+
+    drawn = [untrained.sampler.sample()[1].scalars(overlapping.env.max_episode_steps)]
+    drawn.append(untrained.sampler.sample()[1].scalars(overlapping.env.max_episode_steps))
+
+    assert returns == [each["episode_return_mean"] for each in drawn]
+
+
+def test_overlapped_sampling_goes_on_where_it_was(tiny, tmp_path):
+    """What was drawn ahead is part of the state."""
+    overlapping = tiny({"ppo.num_env_runners": 1, "ppo.overlap_sampling": True})
+    trainer, again = LocalTrainer(overlapping), LocalTrainer(overlapping)
+    trained(trainer, 2)
+    trainer.write_state(tmp_path)
+    again.read_state(tmp_path)
+
+    assert trained(again, 2) == trained(trainer, 2)
+    assert_same_weights(again, trainer)
+
+
+def test_overlapping_needs_env_runners(tiny):
+    """Without them nothing changes."""
+    plain, overlapping = LocalTrainer(tiny()), LocalTrainer(tiny({"ppo.overlap_sampling": True}))
+
+    assert trained(overlapping, 2) == trained(plain, 2)

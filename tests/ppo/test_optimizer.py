@@ -34,6 +34,22 @@ def test_it_equals_torchs_own(network):
         assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+def test_gradients_are_divided_first(network):
+    """A divisor does what smaller gradients do."""
+    other = copy.deepcopy(network)
+    optimizer, plain = Adam(network.parameters(), 0.01), Adam(other.parameters(), 0.01)
+    for scale in (1.0, 4.0, 2.0):
+        for each, moved in ((network, optimizer), (other, plain)):
+            moved.zero_grad()
+            each[0](torch.full((5, 3), scale)).square().sum().backward()
+        for parameter in other[0].parameters():
+            parameter.grad /= scale
+        optimizer.step(torch.tensor(scale))
+        plain.step()
+    for one, two in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
 def test_the_first_step_is_as_long_as_the_learning_rate():
     """With bias correction the first step is lr * sign of the gradient."""
     weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))

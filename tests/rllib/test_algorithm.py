@@ -13,6 +13,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search import Searcher
 
 from biomarl_tune.errors import TrialError
+from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.checkpoint import load_weights
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.rllib.algorithm import BioPPO, BioPPOConfig
@@ -264,6 +265,57 @@ def test_a_restore_brings_the_worlds_of_env_runners_back(far, small, tmp_path):
     expected = measured(algorithm.train())
     algorithm.restore_from_path(tmp_path / "state")
     assert measured(algorithm.train()) == expected
+
+
+OVERLAP = {"ppo.num_env_runners": 1, "ppo.overlap_sampling": True}
+
+
+def test_overlapped_sampling_trains_as_the_local_engine_does(far, small):
+    """The next batch is drawn by the brain from before the update, in both engines."""
+    overlapping = small.with_settings(OVERLAP)
+    local, algorithm = LocalTrainer(overlapping), far(overlapping)
+    for _ in range(4):
+        expected = measured(local.train_iteration())
+        assert measured(algorithm.train()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_restore_brings_back_what_was_drawn_ahead(far, small, tmp_path):
+    """What is on its way belongs to the checkpoint; the trial after it starts with nothing."""
+    algorithm = far(small.with_settings(OVERLAP))
+    algorithm.train()
+    algorithm.save_to_path(tmp_path / "state")
+    expected = [measured(algorithm.train()) for _ in range(2)]
+    algorithm.restore_from_path(tmp_path / "state")
+    assert [measured(algorithm.train()) for _ in range(2)] == expected
+
+    plain = far(small)
+    assert measured(plain.train()) == pytest.approx(
+        measured(LocalTrainer(small).train_iteration()), abs=1e-5
+    )
+
+
+def test_a_world_that_fails_in_an_overlapped_sample_fails_the_trial(far, small):
+    """The error comes with the iteration that wants the sample, the one after the next."""
+    algorithm = far(small.with_settings(OVERLAP))
+    algorithm.train()
+    algorithm._ahead.drawn()  # the sample before it is whole
+    algorithm.env_runner_group.foreach_env_runner(_break_the_world, local_env_runner=False)
+    algorithm.train()
+    with pytest.raises(TrialError, match="a world failed"):
+        algorithm.train()
+
+
+def _break_the_world(runner):
+    runner.sampler = None
+    runner.worlds = "none"
+
+
+def test_where_sampling_overlaps_learning_every_runner_has_a_cpu():
+    """Without, the first takes turns with the trial itself."""
+    for settings, cpus in (({"ppo.num_env_runners": 1}, 1), (OVERLAP, 2)):
+        config = {"experiment": Experiment().with_settings(settings).model_dump()}
+        request = BioPPO.default_resource_request(config)
+        assert sum(bundle.get("CPU", 0) for bundle in request.bundles) == cpus
 
 
 def test_a_world_that_fails_elsewhere_is_told_with_its_traceback(far, small):
