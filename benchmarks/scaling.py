@@ -25,6 +25,10 @@ GRIDS = ((4, 3, 3), (8, 8, 8), (16, 16, 16))
 WORLDS = (1, 8, 64)
 TRIALS = (10, 100, 1_000, 10_000)
 RUNNERS = (0, 1, 2)
+RUNNING: dict[str, dict[str, Any]] = {
+    "env runners": {},
+    "overlapping env runners": {"ppo.overlap_sampling": True},
+}
 SPEC = """
 name: scaling
 space: {env.pheromone_decay: {uniform: [0.2, 0.999]}, ppo.learning_rate: {loguniform: [1e-4, 1e-2]}}
@@ -84,7 +88,7 @@ def recording(trials: int) -> dict[str, float]:
     return {"per_unit": 1e3 * statistics.median(spent[-10:])}
 
 
-def runners(count: int) -> dict[str, float]:
+def runners(settings: dict[str, Any]) -> dict[str, float]:
     """Train inside RLlib with env runners; wall microseconds an agent step."""
     import ray
 
@@ -92,8 +96,8 @@ def runners(count: int) -> dict[str, float]:
     from biomarl_tune.rllib.algorithm import BioPPOConfig
 
     ray.init(num_cpus=1 + max(RUNNERS), include_dashboard=False, log_to_driver=False)
-    settings = {"model.hidden_dim": 64, "ppo.num_env_runners": count}
-    algorithm = BioPPOConfig.from_experiment(Experiment().with_settings(settings)).build_algo()
+    experiment = Experiment().with_settings({"model.hidden_dim": 64, **settings})
+    algorithm = BioPPOConfig.from_experiment(experiment).build_algo()
     rates = [algorithm.step()["agent_steps_per_second"] for _ in range(4)]
     return {"per_unit": 1e6 / statistics.median(rates[1:])}
 
@@ -129,7 +133,9 @@ def points(*, short: bool) -> list[tuple[str, str, str, Any]]:
         found.append(("worlds", str(worlds), "training", settings))
     found += [("trials", str(trials), "recording", trials) for trials in TRIALS[:end]]
     counts = RUNNERS[: 1 if short else None]
-    found += [("env runners", str(count), "runners", count) for count in counts]
+    for axis, more in RUNNING.items():
+        for count in counts:
+            found.append((axis, str(count), "runners", {"ppo.num_env_runners": count, **more}))
     trials = 20 if short else 200
     return [*found, ("trials in one process", str(trials), "process", trials)]
 

@@ -10,24 +10,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from biomarl_tune.colony import lattice
+
 _DENSE_CELLS = 512  # up to here a product with a C x C matrix is cheaper than gathering
 _PAIRED_AGENTS = 64  # up to here a product with an N x N matrix is cheaper than sums per cell
 
 
 class Neighbourhood:
-    """Which cells are in communication range of which.
+    """Which cells of a lattice are in communication range of which.
 
     Args:
-        lists: [C, K] cells in range of each cell, itself included, padded with C.
+        grid: cells along x, y, z; C in all.
+        reach: greatest Euclidean distance, in cells.
     """
 
-    def __init__(self, lists: Tensor) -> None:
-        self.lists = lists
-        self.cells = lists.shape[0]
+    def __init__(self, grid: lattice.Grid, reach: float) -> None:
+        self.lists = torch.from_numpy(lattice.neighbour_lists(grid, reach))  # [C, K] padded with C
+        self.cells = self.lists.shape[0]
+        self._position = torch.from_numpy(lattice.coordinates(grid)).float()  # [C, 3]
+        self._square = float(int(reach**2))  # squares of distances are whole numbers
         self._matrix: Tensor | None = None
         if self.cells <= _DENSE_CELLS:
             matrix = torch.zeros(self.cells, self.cells + 1)
-            self._matrix = matrix.scatter_(1, lists, 1.0)[:, :-1].contiguous()
+            self._matrix = matrix.scatter_(1, self.lists, 1.0)[:, :-1].contiguous()
 
     def spread(self, sums: Tensor) -> Tensor:
         """Add up what lies in range of every cell.
@@ -42,13 +47,16 @@ class Neighbourhood:
             return torch.matmul(self._matrix.to(sums), sums)
         return self.gather(sums)
 
-    def pairs(self, cell: Tensor) -> Tensor | None:
+    def pairs(self, cell: Tensor) -> Tensor:
         """Return for agents in some cells [..., N] who is in range of whom, 1 or 0 [..., N, N].
 
-        On large lattices, which have no matrix, None.
+        The cost does not depend on the size of the lattice.
         """
         if self._matrix is None:
-            return None
+            position = self._position.to(cell.device)[cell]
+            square = position.square().sum(dim=-1)
+            apart = square[..., :, None] + square[..., None, :] - 2.0 * position @ position.mT
+            return (apart <= self._square).float()
         pair = (cell * self.cells)[..., :, None] + cell[..., None, :]
         matrix = self._matrix.to(cell.device).view(-1)
         return matrix.index_select(0, pair.view(-1)).view(pair.shape)
@@ -138,10 +146,9 @@ class Ears:
         return heard.view(worlds, steps, width, agents).permute(2, 0, 3, 1)
 
 
-def _mean_weights(cell: Tensor, neighbourhood: Neighbourhood) -> Tensor | None:
+def _mean_weights(cell: Tensor, neighbourhood: Neighbourhood) -> Tensor:
     """Return the weights [..., N, N] with which each agent hears each, 0 of itself."""
     near = neighbourhood.pairs(cell)
-    if near is not None:
-        near.diagonal(dim1=-2, dim2=-1).zero_()
-        near /= near.sum(dim=-1, keepdim=True).clamp_(min=1.0)
+    near.diagonal(dim1=-2, dim2=-1).zero_()
+    near /= near.sum(dim=-1, keepdim=True).clamp_(min=1.0)
     return near

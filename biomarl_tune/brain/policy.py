@@ -55,9 +55,7 @@ class BioPolicy(nn.Module):
         hidden, memory, message = model.hidden_dim, model.memory_dim, model.message_dim
         self.agents = env.num_agents
         self._grid = env.grid_size
-        self._neighbourhood = Neighbourhood(
-            torch.from_numpy(lattice.neighbour_lists(env.grid_size, env.communication_range))
-        )
+        self._neighbourhood = Neighbourhood(env.grid_size, env.communication_range)
         self.actor_in = nn.Linear(NUM_COLUMNS, hidden)
         self.actor_hidden = nn.Linear(hidden, hidden)
         self.actor_out = nn.Linear(hidden, lattice.NUM_MOVES)

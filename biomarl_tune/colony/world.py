@@ -63,6 +63,7 @@ class Colony:
         self._far = lattice.far_cells(env.grid_size)
         self._near = lattice.neighbour_lists(env.grid_size, env.communication_range)
         self._offset = (env.num_cells * np.arange(self.worlds))[:, None]  # [E, 1]
+        self._worlds = np.arange(self.worlds)[:, None, None]  # [E, 1, 1]
         self.state = self._blank_state()
         for world, generator in enumerate(self.generators):  # as an episode before would leave it
             self.state.food_cell[world] = generator.choice(self._far, size=env.food_patches)
@@ -139,11 +140,14 @@ class Colony:
         count = np.bincount((self.state.cell + self._offset).ravel(), minlength=self.worlds * cells)
         padded = np.zeros((self.worlds, cells + 1), dtype=np.float32)
         padded[:, :-1] = count.reshape(self.worlds, cells)
-        in_range = padded[:, self._near].sum(axis=2)  # [E, C]
-        others = np.float32(max(self.env.num_agents - 1, 1))
-        crowd: NDArray[np.float32] = in_range.ravel()[self.state.cell + self._offset]
+        crowd: NDArray[np.float32]
+        if self.env.num_agents < cells:  # look around every agent, or around every cell
+            crowd = padded[self._worlds, self._near[self.state.cell]].sum(axis=2)
+        else:
+            in_range = padded[:, self._near].sum(axis=2)  # [E, C]
+            crowd = in_range.ravel()[self.state.cell + self._offset]
         crowd -= np.float32(1.0)
-        crowd /= others
+        crowd /= np.float32(max(self.env.num_agents - 1, 1))
         return crowd
 
     def _load(self) -> NDArray[np.bool_]:

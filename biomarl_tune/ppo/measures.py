@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from biomarl_tune.colony.lattice import NUM_MOVES
 
+_SPARSE = 32  # from so many groups an agent on, those that have none are left out
+
 
 @dataclass
 class Measures:
@@ -86,8 +88,17 @@ def like_pairs(
     groups = 2 * cells
     worlds = np.arange(cell.shape[0])[:, None]
     group = ((worlds * groups + 2 * cell + carrying) * NUM_MOVES + actions).ravel()
-    count = np.bincount(group, minlength=cell.shape[0] * groups * NUM_MOVES)
-    chosen = count.reshape(-1, NUM_MOVES).astype(np.float64)
-    together = chosen.sum(axis=1)
-    alike = float((chosen * (chosen - 1.0)).sum())
-    return alike, float((together * (together - 1.0)).sum())
+    most = cell.shape[0] * groups * NUM_MOVES
+    if most > _SPARSE * group.size:  # more places than agents
+        chosen, together = (
+            np.unique(x, return_counts=True)[1] for x in (group, group // NUM_MOVES)
+        )
+    else:
+        chosen = np.bincount(group, minlength=most)
+        together = chosen.reshape(-1, NUM_MOVES).sum(axis=1)
+    return _ordered_pairs(chosen), _ordered_pairs(together)
+
+
+def _ordered_pairs(count: NDArray[np.int64]) -> float:
+    """Return how many ordered pairs there are within groups of so many."""
+    return float((count * (count - 1)).sum())

@@ -4,10 +4,7 @@ import torch
 from biomarl_tune.brain.communication import Neighbourhood, hear
 from biomarl_tune.colony import lattice
 
-
-def neighbourhood(grid, reach):
-    """Return the neighbourhood of a lattice."""
-    return Neighbourhood(torch.from_numpy(lattice.neighbour_lists(grid, reach)))
+neighbourhood = Neighbourhood
 
 
 def test_hear_by_hand():
@@ -76,3 +73,18 @@ def test_gradients_flow_to_the_speakers():
     heard[0, 0].sum().backward()
 
     assert messages.grad.flatten().tolist() == [0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("reach", [0.0, 1.0, 3**0.5, 2.5, 20.0])
+def test_pairs_of_a_large_lattice_are_those_of_the_lists(reach):
+    """Without a matrix distances decide, with the same answer."""
+    grid = (9, 8, 8)
+    large = Neighbourhood(grid, reach)
+    cell = torch.randint(576, (3, 40), generator=torch.Generator().manual_seed(0))
+    expected = [
+        [[1.0 if two in large.lists[one] else 0.0 for two in world] for one in world]
+        for world in cell
+    ]
+
+    assert large._matrix is None
+    assert torch.equal(large.pairs(cell), torch.tensor(expected))

@@ -121,6 +121,7 @@ def test_like_pairs_equal_brute_force():
                 alike += i != j and here and load and move
 
     assert like_pairs(cell, carrying, actions, 4) == (alike, pairs)
+    assert like_pairs(cell, carrying, actions, 400) == (alike, pairs)  # most of them empty
 
 
 def test_uniform_moves_coordinate_by_chance():
