@@ -18,7 +18,7 @@ from biomarl_tune.errors import InputError, RunExistsError, TrialError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.ppo.trial import Trial, TrialRun
-from biomarl_tune.preflight import available_cpus, check_runners
+from biomarl_tune.preflight import check_runners
 from biomarl_tune.search.tensorboard import TensorBoard
 from biomarl_tune.template import load_experiment
 
@@ -119,7 +119,7 @@ def _steps(
         return
     from biomarl_tune.search.tuner import algorithm_steps  # noqa: PLC0415 - local does without
 
-    with algorithm_steps(experiment, plan, available_cpus()) as step:
+    with algorithm_steps(experiment, plan, 1 + experiment.ppo.num_env_runners) as step:
         yield step
 
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
-import time
 
-import psutil
 import pytest
 import ray
-from ray.tune import Trainable
-from ray.tune.execution.class_cache import _ActorClassCache
-from ray.util.placement_group import placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-import biomarl_tune.search.tuner  # noqa: F401 - it tells Tune to use those processes
 from biomarl_tune.errors import EngineError
 from biomarl_tune.search.cluster import ray_started
 
@@ -80,41 +73,41 @@ def test_where_ray_cannot_start_one_line_says_so(calls, monkeypatch, messages):
     assert "not reached" not in calls
 
 
-def test_trials_run_in_the_processes_that_ray_starts_ahead():
-    """They have imported RLlib by then; a process of its own would take seconds to do so."""
-    with ray_started(1):
-        ahead = _workers()
-        trial = _placed(_ActorClassCache().get(Probe))
-
-        pid, modules = ray.get(trial.look.remote())
-
-    assert pid in ahead
-    assert "biomarl_tune.rllib.algorithm" in modules
-
+LOOK = """
+import os, sys, time
+import psutil, ray
+from ray.tune import Trainable
+from ray.tune.execution.class_cache import _ActorClassCache
+from ray.util.placement_group import placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+import biomarl_tune.search.tuner
+from biomarl_tune.search.cluster import ray_started
 
 class Probe(Trainable):
-    """A trial that looks at its own process."""
-
     def look(self):
-        """Return its number and what it has imported."""
-        return os.getpid(), set(sys.modules)
+        return os.getpid(), "biomarl_tune.rllib.algorithm" in sys.modules
 
+def waiting():
+    children = psutil.Process().children(recursive=True)
+    return {child.pid for child in children if "ray::IDLE" in "".join(child.cmdline())}
 
-def _workers():
-    """Wait for the processes that Ray starts ahead of any work, and return their numbers."""
+with ray_started(1):
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        children = psutil.Process().children(recursive=True)
-        idle = {child.pid for child in children if "ray::IDLE" in "".join(child.cmdline())}
-        if idle:
-            return idle
+    while not (ahead := waiting()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return set()
-
-
-def _placed(actor_class):
-    """Start an actor as Tune does: in a placement group that reserves its processor."""
-    group = placement_group([{"CPU": 1}])
+    group = placement_group([{"CPU": 1}])  # as Tune does, which reserves the processor
     ray.get(group.ready())
     strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
-    return actor_class.options(num_cpus=1, scheduling_strategy=strategy).remote()
+    actor = _ActorClassCache().get(Probe).options(num_cpus=1, scheduling_strategy=strategy).remote()
+    process, imported = ray.get(actor.look.remote())
+    print("found:", process in ahead, imported)
+"""
+
+
+def test_trials_run_in_the_processes_that_ray_starts_ahead():
+    """They have imported RLlib by then; a process of its own would take seconds to do so."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=240, check=False
+    )
+
+    assert "found: True True" in done.stdout, done.stderr
