@@ -358,7 +358,7 @@ def plan(
 
     Example: biomarl-tune plan search_spaces/pheromone.yaml
     """
-    from biomarl_tune.plan import print_plan
+    from biomarl_tune.plan_lines import print_plan
 
     print_plan(spec, results, name=name, fresh=fresh, engine=engine, seed=seed, as_json=json)
 

@@ -72,3 +72,8 @@ def _plain(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_plain(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def shown_size(number: float) -> str:
+    """Return bytes as people write them."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

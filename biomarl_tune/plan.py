@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from rich.console import Console
 
 from biomarl_tune.errors import InputError
+from biomarl_tune.output import shown_size
 from biomarl_tune.preflight import available_cpus, check_cpus, check_engine
-from biomarl_tune.progress import clock
-from biomarl_tune.search.directory import fresh_name
 from biomarl_tune.search.forecast import Machine, Outcome, decision_iterations, play_search
 from biomarl_tune.search.rungs import rung_levels
-from biomarl_tune.search.spec import SearchSpec, load_spec
+from biomarl_tune.search.spec import SearchSpec
 from biomarl_tune.timing import RUNNERS, CostModel, time_corners
 
 PLAYED = 100  # searches played through; the estimates are over them
@@ -29,12 +26,11 @@ _KEPT = 2  # checkpoints of a trial
 _RECORD_BYTES, _REPORT_BYTES = 6_000_000, 2_000  # of study.db and its log; of each report in all
 _FILES = 15  # of a run directory, beside those of its trials
 # seconds, files and memory as the two engines took on two cores
-_START = {"ray": 19.0, "local": 9.0}  # imports, Ray, the first process; tables, report at the end
-_NEW_PROCESS = {"ray": 6.0, "local": 0.05}
+_START = {"ray": 10.0, "local": 9.0}  # imports, Ray, the first process; tables, report at the end
+_NEW_PROCESS = {"ray": 2.5, "local": 0.05}
 _REUSED_PROCESS = {"ray": 0.1, "local": 0.05}
 _CHECKPOINT_FILES = {"ray": 22, "local": 5}
 _PROCESS_MB = {"ray": 200.0, "local": 0.0}  # on top of a trial's own
-_BUSY = 1.15  # wall over processor time from which on a machine is called busy
 
 
 @dataclass(frozen=True)
@@ -228,93 +224,13 @@ def _obstacles(spec: SearchSpec, results: Path, disk: float, memory: float) -> l
     place = next(p for p in (results.absolute(), *results.absolute().parents) if p.is_dir())
     free = shutil.disk_usage(place).free
     if disk > free:
-        found.append(f"{results}: needs {_size(disk)}, {_size(free)} are free; use another disk")
+        found.append(
+            f"{results}: needs {shown_size(disk)}, {shown_size(free)} are free; use another disk"
+        )
     available = psutil.virtual_memory().available
     if memory > available:
         found.append(
-            f"search.concurrency: trials side by side need {_size(memory)} of memory, "
-            f"{_size(available)} are free; lower it"
+            f"search.concurrency: trials side by side need {shown_size(memory)} of memory, "
+            f"{shown_size(available)} are free; lower it"
         )
     return found
-
-
-def print_plan(  # noqa: PLR0913 - these are the options of the command
-    spec_file: Path,
-    results: Path,
-    *,
-    name: str,
-    fresh: bool,
-    engine: str,
-    seed: int | None,
-    as_json: bool,
-) -> None:
-    """Print what a search will cost.
-
-    Raises:
-        InputError: the search space cannot be used, or not on this machine.
-    """
-    spec = load_spec(spec_file, name=name or None, seed=seed)
-    if fresh:
-        spec = spec.model_copy(update={"name": fresh_name(results, spec.name)})
-    plan = plan_search(spec, results, engine=engine)
-    if as_json:
-        data = {**asdict(plan), "seconds": asdict(plan.seconds)}
-        print(json.dumps(data, indent=2))  # noqa: T201
-    else:
-        console = Console()
-        for line in plan_lines(plan):
-            console.print(line, highlight=False, soft_wrap=True)
-    if plan.obstacles:
-        msg = f"{spec_file}: cannot be run here as it is: {plan.obstacles[0]}"
-        raise InputError(msg)
-
-
-def plan_lines(plan: Plan) -> list[str]:
-    """Say a plan in words, one fact a line."""
-    without = plan.trials * plan.max_iterations * plan.seeds_per_trial
-    rungs = f"after {', '.join(map(str, plan.rungs))} iterations" if plan.rungs else "none"
-    fastest, slowest = min(plan.iteration_seconds.values()), max(plan.iteration_seconds.values())
-    seconds = plan.seconds
-    seeds = f" under each of {plan.seeds_per_trial} seeds" if plan.seeds_per_trial > 1 else ""
-    lines = [
-        f"{plan.name}: {plan.trials} trials of at most {plan.max_iterations} iterations{seeds}",
-        f"  rungs         {rungs}",
-        f"  iterations    {_range(plan.iterations, _count)}; without stopping {without:,}",
-        f"  agent steps   {_range(plan.agent_steps, _million)}",
-        (
-            f"  side by side  {plan.concurrency} at most, one thread a trial "
-            f"({plan.cpus} CPUs, engine {plan.engine})"
-        ),
-        f"  an iteration  {fastest:.2g} to {slowest:.2g} s, timed at corners of the space:",
-        *(f"                {v:.2f} s  {name}" for name, v in plan.iteration_seconds.items()),
-        (
-            f"  time          {clock(seconds.middle)} ({clock(seconds.low)} to "
-            f"{clock(seconds.high)}), of which evaluation {clock(plan.evaluation_seconds)}"
-        ),
-        f"  memory        {_size(plan.memory_bytes)}",
-        f"  disk          {_size(plan.disk_bytes)} in {plan.files:,} files",
-    ]
-    if plan.begun.middle < plan.trials:
-        lines.append(f"  budget        ends it after {_range(plan.begun, _count)} trials")
-    if plan.busy > _BUSY:
-        lines.append(
-            f"  busy          other programs are at work: as things are, it takes "
-            f"{plan.busy:.1f} times as long"
-        )
-    return [*lines, *(f"  not here      {obstacle}" for obstacle in plan.obstacles)]
-
-
-def _range(estimate: Estimate, shown: Any) -> str:
-    return f"{shown(estimate.middle)} ({shown(estimate.low)} to {shown(estimate.high)})"
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-def _million(number: float) -> str:
-    return f"{number / 1e6:,.3g} million"
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

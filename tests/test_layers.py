@@ -24,6 +24,7 @@ LAYERS = (
         "run",
         "conclusion",
         "plan",
+        "plan_lines",
         "timing",
         "training",
         "template",

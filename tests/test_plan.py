@@ -6,7 +6,8 @@ import pytest
 
 from biomarl_tune import plan as plan_module
 from biomarl_tune.errors import InputError
-from biomarl_tune.plan import plan_lines, plan_search, print_plan
+from biomarl_tune.plan import plan_search
+from biomarl_tune.plan_lines import plan_lines, print_plan
 from biomarl_tune.search.spec import parse_spec
 from biomarl_tune.timing import Corner, Cost
 
