@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from biomarl_tune.compiled import compiled
 
 
 class BreakthroughHead(nn.Module):
@@ -30,16 +34,29 @@ def upcoming(events: Tensor, first: Tensor, *, horizon: int) -> tuple[Tensor, Te
         The labels [E, T, N] as floats, and a mask [E, T, N] of 1 where the label is known:
         an event was seen, or the whole horizon was, or the episode ended before.
     """
-    _, steps, _ = events.shape
-    labels = torch.zeros_like(events)
-    known = torch.zeros_like(events)
-    wait = torch.full_like(events[:, 0], horizon + 1, dtype=torch.int64)  # steps to next event
-    seen = torch.zeros_like(wait)  # steps of this episode that were seen after the current one
-    for t in range(steps - 1, -1, -1):
-        labels[:, t] = wait <= horizon
-        known[:, t] = labels[:, t] | (seen >= horizon)
-        wait = torch.where(events[:, t], 1, wait + 1)
-        seen = seen + 1
-        wait = torch.where(first[:, t, None], horizon + 1, wait)
-        seen = torch.where(first[:, t, None], horizon, seen)
-    return labels.float(), known.float()
+    labels, known = torch.zeros(2, *events.shape)
+    _label(events.numpy(), first.numpy(), horizon, labels.numpy(), known.numpy())
+    return labels, known
+
+
+@compiled
+def _label(
+    events: NDArray[np.bool_],
+    first: NDArray[np.bool_],
+    horizon: int,
+    labels: NDArray[np.float32],
+    known: NDArray[np.float32],
+) -> None:
+    worlds, steps, agents = events.shape
+    for world in range(worlds):
+        for agent in range(agents):
+            wait = horizon + 1  # steps to the next event
+            seen = 0  # steps of this episode that were seen after the current one
+            for t in range(steps - 1, -1, -1):
+                follows = wait <= horizon
+                labels[world, t, agent] = follows
+                known[world, t, agent] = follows or seen >= horizon
+                wait = 1 if events[world, t, agent] else wait + 1
+                seen += 1
+                if first[world, t]:
+                    wait, seen = horizon + 1, horizon

@@ -1,4 +1,4 @@
-"""What whole worlds observe, laid out for the written-out passes: a chunk, or a moment.
+"""What whole worlds observe over some steps, laid out for the written-out passes.
 
 Columns come first, because a short last axis is slow; then worlds, agents, steps, so that what
 one agent writes to its memory lies together. Letters: W worlds, N agents, T steps,
@@ -8,54 +8,12 @@ K = V memory width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
 from biomarl_tune.brain.communication import Ears
-from biomarl_tune.brain.plasticity import ChunkPass, StepPass, decay_weights
+from biomarl_tune.brain.plasticity import ChunkPass, decay_weights
 from biomarl_tune.brain.policy import BioPolicy
-
-
-class Remembered(Protocol):
-    """What came of writing to the memories and reading them."""
-
-    read: Tensor  # [V, B]
-    gate: Tensor  # B in all
-
-
-class Scene(Protocol):
-    """What the brain answers to."""
-
-    obs: Tensor  # [12, W, N, T]
-    ears: Ears | None  # None when messages are off
-
-    def remember(self, projected: Tensor) -> Remembered:
-        """Write [3K + 1, W, N, T] to the memories and read them."""
-
-
-@dataclass
-class Moment:
-    """One step of W worlds (T = 1); its memory is overwritten when the brain answers."""
-
-    obs: Tensor  # [12, W, N, 1]
-    memory: Tensor  # [K, V, W N]
-    eta: float
-    ears: Ears | None
-
-    @classmethod
-    def of(cls, policy: BioPolicy, obs: Tensor, memory: Tensor) -> Moment:
-        """Lay out observations [W, N, 12] and memories [W, N, K, V], which are overwritten."""
-        return cls(
-            obs=obs.permute(2, 0, 1).unsqueeze(3),
-            memory=memory.permute(2, 3, 0, 1).flatten(2),
-            eta=policy.model.neural_plasticity_rate,
-            ears=policy.ears(obs[:, None]) if policy.model.messages else None,
-        )
-
-    def remember(self, projected: Tensor) -> StepPass:
-        """Write [3K + 1, W, N, 1] to the memories and read them."""
-        return StepPass(projected.flatten(1), self.memory, eta=self.eta)
 
 
 @dataclass

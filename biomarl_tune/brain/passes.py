@@ -15,10 +15,10 @@ from torch import Tensor
 
 from biomarl_tune.brain.activation import tanh_, tanh_backward_
 from biomarl_tune.brain.attention import AttentionPass
-from biomarl_tune.brain.chunk import Chunk, Moment, Remembered, Scene
+from biomarl_tune.brain.chunk import Chunk
 from biomarl_tune.brain.joined import Joined, joined
 from biomarl_tune.brain.plasticity import ChunkPass
-from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
+from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.lattice import NUM_MOVES
 from biomarl_tune.colony.observation import NUM_COLUMNS, SCENT
 
@@ -46,33 +46,6 @@ def answer(policy: BioPolicy, chunk: Chunk, *, dtype: torch.dtype = torch.float3
     return ChunkOutput._make(_Passes.apply(chunk, dtype, *joined(policy)))  # type: ignore[no-untyped-call]
 
 
-def act(policy: BioPolicy, weights: Joined, obs: Tensor, memory: Tensor) -> PolicyOutput:
-    """Answer one step of whole worlds, as ``policy.step`` does, without gradients.
-
-    Args:
-        policy: the brain.
-        weights: what ``joined`` makes of it, which is worth keeping from step to step.
-        obs: [E, N, 12].
-        memory: [E, N, K, V] before the step; overwritten where it is laid out as the policy's
-            ``initial_memory`` is.
-    """
-    moment = Moment.of(policy, obs, memory)
-    output = ChunkOutput._make(_Forward(moment, weights, torch.float32).act())
-    shape = obs.shape[:2]
-    moves = output.moves.view(-1, *shape)
-    message, gate, attention = output.message, output.gate, output.attention
-    width = policy.model.memory_dim
-    return PolicyOutput(
-        logits=moves[:NUM_MOVES].permute(1, 2, 0),
-        value=output.value.view(shape),
-        detector=moves[NUM_MOVES],
-        memory=moment.memory.view(width, width, *shape).permute(2, 3, 0, 1),
-        message=None if message is None else message.view(-1, *shape).permute(1, 2, 0),
-        gate=None if gate is None else gate.view(shape),
-        attention=None if attention is None else attention.view(-1, *shape).permute(1, 2, 0),
-    )
-
-
 class _Passes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, chunk: Chunk, dtype: torch.dtype, *weights: Tensor | None) -> Any:
@@ -88,10 +61,10 @@ class _Passes(torch.autograd.Function):
 class _Forward:
     """The forward pass; keeps what the backward pass needs."""
 
-    def __init__(self, scene: Scene, weights: Joined, dtype: torch.dtype) -> None:
-        self.scene = scene
+    def __init__(self, chunk: Chunk, weights: Joined, dtype: torch.dtype) -> None:
+        self.chunk = chunk
         self.weights = Joined._make(None if w is None else w.detach().to(dtype) for w in weights)
-        self.shape = scene.obs.shape[1:]  # W, N, T
+        self.shape = chunk.obs.shape[1:]  # W, N, T
         self.hidden = weights.critic.shape[0]
         self.said = weights.heard.shape[1] if weights.heard is not None else 0
         self.inputs = self._enter(dtype, weights.scent)
@@ -107,7 +80,7 @@ class _Forward:
         rows = self.shape.numel()
         self.attention: AttentionPass | None = None
         inputs = torch.empty(_OBSERVED + (0 if scent is None else 1 + NUM_MOVES), rows)
-        inputs[:NUM_COLUMNS] = self.scene.obs.flatten(1)
+        inputs[:NUM_COLUMNS] = self.chunk.obs.flatten(1)
         inputs[NUM_COLUMNS] = 1.0
         if scent is not None:
             scent = scent.detach()
@@ -124,12 +97,12 @@ class _Forward:
         torch.mm(weights.think, self.first[hidden:], out=second[hidden:])
         return second
 
-    def _remember(self) -> Remembered | None:
+    def _remember(self) -> ChunkPass | None:
         """Write, read, and take what was read into both networks and the message."""
         if self.weights.read is None:
             return None
         columns = self.weights.read.shape[0]
-        memory = self.scene.remember(self.second[columns:].float().view(-1, *self.shape))
+        memory = self.chunk.remember(self.second[columns:].float().view(-1, *self.shape))
         self.second[:columns].addmm_(self.weights.read, memory.read.to(self.second.dtype))
         return memory
 
@@ -137,10 +110,10 @@ class _Forward:
         """Speak, listen, and take what was heard [M, B] into both networks."""
         if self.weights.heard is None:
             return None
-        assert self.scene.ears is not None
+        assert self.chunk.ears is not None
         columns = 2 * self.hidden
         self.message = self.second[columns : columns + self.said].float()
-        heard = self.scene.ears.hear(self.message.view(-1, *self.shape)).flatten(1)
+        heard = self.chunk.ears.hear(self.message.view(-1, *self.shape)).flatten(1)
         heard = heard.to(self.second.dtype)
         self.second[:columns].addmm_(self.weights.heard, heard)
         return heard
@@ -206,11 +179,11 @@ def _backward_of_hearing(
     """Write the gradient of what is said; return that of the weights of what is heard."""
     if passed.heard is None or passed.weights.heard is None:
         return None
-    assert passed.scene.ears is not None
+    assert passed.chunk.ears is not None
     columns = 2 * passed.hidden
     d_heard = (passed.weights.heard.T @ d_second[:columns]).float()
     d_said = d_second[columns : columns + passed.said].view(-1, *passed.shape)
-    d_said.copy_(passed.scene.ears.back(d_heard.view(-1, *passed.shape)))
+    d_said.copy_(passed.chunk.ears.back(d_heard.view(-1, *passed.shape)))
     if message is not None:
         d_said += message.view_as(d_said)
     return (passed.heard @ d_second[:columns].T).T

@@ -172,22 +172,6 @@ class ChunkPass:
         torch.ops.aten.sigmoid_backward.grad_input(change, self.gate, grad_input=d_gates[0])
 
 
-class StepPass:
-    """``recurrent_step`` and what comes before it, written out for columns first.
-
-    Args:
-        projected: [3K + 1, B] queries, keys, values and gates before their functions.
-        memory: [K, V, B] before the step; overwritten by that after it.
-        eta: the plasticity rate, per step.
-    """
-
-    def __init__(self, projected: Tensor, memory: Tensor, *, eta: float) -> None:
-        query, key, _, value, self.gate = _written(projected)
-        strength = (eta * self.gate) * key
-        memory.mul_(1.0 - eta).addcmul_(strength[:, None], value[None])
-        self.read = (query[:, None] * memory).sum(dim=0)  # [V, B]
-
-
 def _written(columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the queries, unit keys, lengths of the keys, values and gates of [3K + 1, ...]."""
     width = columns.shape[0] // 3

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -87,10 +89,14 @@ class BioPolicy(nn.Module):
         nn.init.zeros_(self.attention.query.weight)
 
     def initial_memory(self, worlds: int) -> Tensor:
-        """Return empty memories [worlds, N, K, V], the agents last in the computer's memory."""
-        width, device = self.model.memory_dim, self.actor_in.weight.device
-        columns = torch.zeros(width, width, worlds, self.agents, device=device)
-        return columns.permute(2, 3, 0, 1)
+        """Return empty memories [worlds, N, K, V]."""
+        width = self.model.memory_dim
+        return torch.zeros(worlds, self.agents, width, width)
+
+    @property
+    def neighbours(self) -> NDArray[np.int64]:
+        """Cells in communication range of each [C, .], padded with C."""
+        return self._neighbourhood.lists.numpy()
 
     def step(self, obs: Tensor, memory: Tensor) -> PolicyOutput:
         """Answer one step of whole worlds, in the recurrent form.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biomarl_tune.compiled import compiled
+
 
 @dataclass(frozen=True)
 class ReturnHistory:
@@ -52,22 +54,45 @@ def detect(
     ``w_t - mean``, in units of reward. None is seen before two windows have passed. The colony's
     reward is the mean over its agents.
     """
-    window = history.rewards.shape[0]
-    slot = history.rewards[history.count % window, np.arange(reward.shape[0])]
-    slot[:, :-1] = reward
-    slot[:, -1] = reward.mean(axis=1)
-    history.rewards[history.count % window, np.arange(reward.shape[0])] = slot
-    windowed = history.rewards.sum(axis=0)
+    return _detect(
+        history.rewards,
+        history.mean,
+        history.spread,
+        history.above,
+        history.count,
+        reward,
+        np.float32(threshold),
+    )
 
-    count = history.count[:, None]
-    excess = windowed - history.mean
-    deviation = np.sqrt(history.spread / np.maximum(count, 1))
-    seasoned = count >= 2 * window
-    above = seasoned & (excess > np.float32(threshold) * deviation + np.float32(1e-4))
-    size = np.where(above & ~history.above, excess, np.float32(0.0))
 
-    history.mean[:] += excess / (count + 1)
-    history.spread[:] += excess * (windowed - history.mean)
-    history.above[:] = above
-    history.count[:] += 1  # last: `count` is a view of it
+@compiled
+def _detect(  # noqa: PLR0913, PLR0917 - the fields of a history
+    rewards: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    above: NDArray[np.bool_],
+    count: NDArray[np.int64],
+    reward: NDArray[np.float32],
+    threshold: np.float32,
+) -> NDArray[np.float32]:
+    window, worlds, columns = rewards.shape
+    size = np.zeros((worlds, columns), dtype=np.float32)
+    for world in range(worlds):
+        steps = count[world]
+        latest = rewards[steps % window, world]
+        latest[:-1] = reward[world]
+        latest[-1] = reward[world].mean()
+        for column in range(columns):
+            windowed = np.float32(0.0)
+            for slot in range(window):
+                windowed += rewards[slot, world, column]
+            excess = windowed - mean[world, column]
+            deviation = np.sqrt(spread[world, column] / np.float32(max(steps, 1)))
+            is_above = steps >= 2 * window and excess > threshold * deviation + np.float32(1e-4)
+            if is_above and not above[world, column]:
+                size[world, column] = excess
+            mean[world, column] += excess / np.float32(steps + 1)
+            spread[world, column] += excess * (windowed - mean[world, column])
+            above[world, column] = is_above
+        count[world] += 1
     return size

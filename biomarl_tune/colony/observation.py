@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from biomarl_tune.compiled import compiled
+
 POSITION = slice(0, 3)  # of the agent's cell, each axis scaled to [-1, 1]
 SCENT = slice(3, 10)  # log(1 + pheromone) / 3 here and in the six reachable cells
 CARRYING = 10  # 1 with a load, 0 without
@@ -20,16 +22,35 @@ COLUMN_NAMES = (
 )  # fmt: skip
 
 
-def write_observation(
+@compiled
+def observe(  # noqa: PLR0913, PLR0917 - what a world holds, and the lattice
     out: NDArray[np.float32],  # [E, N, 12]
-    *,
-    position: NDArray[np.float32],  # [E, N, 3] scaled
-    scents: NDArray[np.float32],  # [E, N, 7]
+    cell: NDArray[np.int64],  # [E, N]
     carrying: NDArray[np.bool_],  # [E, N]
-    crowd: NDArray[np.float32],  # [E, N]
+    smell: NDArray[np.float32],  # [E, C]
+    position: NDArray[np.float32],  # [C, 3] of every cell, scaled
+    moves: NDArray[np.int64],  # [C, 7]
+    near: NDArray[np.int64],  # [C, K] cells in communication range, padded with C
 ) -> None:
-    """Fill an observation array in place."""
-    out[..., POSITION] = position
-    out[..., SCENT] = scents
-    out[..., CARRYING] = carrying
-    out[..., CROWD] = crowd
+    """Write what the agents observe into ``out``."""
+    worlds, agents = cell.shape
+    cells = position.shape[0]
+    count = np.zeros(cells + 1, dtype=np.int64)
+    others = np.float32(max(agents - 1, 1))
+    for world in range(worlds):
+        for agent in range(agents):
+            count[cell[world, agent]] += 1
+        for agent in range(agents):
+            here = cell[world, agent]
+            row = out[world, agent]
+            for axis in range(position.shape[1]):
+                row[axis] = position[here, axis]
+            for move in range(moves.shape[1]):
+                row[SCENT.start + move] = smell[world, moves[here, move]]
+            row[CARRYING] = carrying[world, agent]
+            in_range = 0
+            for place in near[here]:
+                in_range += count[place]
+            row[CROWD] = np.float32(in_range - 1) / others
+        for agent in range(agents):
+            count[cell[world, agent]] = 0

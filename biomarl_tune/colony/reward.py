@@ -1,44 +1,50 @@
-"""The reward terms, one function each, over agents [E, N]."""
+"""The reward of agents for one step."""
 
 from __future__ import annotations
-
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biomarl_tune.compiled import compiled
 from biomarl_tune.experiment import EnvSettings
 
-Mask: TypeAlias = NDArray[np.bool_]  # [E, N]
-Reward: TypeAlias = NDArray[np.float32]  # [E, N]
+
+def total_reward(
+    picked: NDArray[np.bool_],  # [E, N]
+    delivered: NDArray[np.bool_],  # [E, N]
+    env: EnvSettings,
+) -> NDArray[np.float32]:  # [E, N]
+    """Return what the agents earn, weighted by the settings.
+
+    Each is charged for the step and paid for the food that it loads and that it unloads; with
+    ``shared_delivery_reward`` it is also paid for every delivery of its colony, its own included.
+    """
+    return _total_reward(
+        picked,
+        delivered,
+        np.float32(env.step_reward),
+        np.float32(env.pickup_reward),
+        np.float32(env.delivery_reward),
+        np.float32(env.shared_delivery_reward),
+    )
 
 
-def delivery(delivered: Mask, *, weight: float) -> Reward:
-    """Reward each agent for the food that it unloads in the nest."""
-    return np.float32(weight) * delivered
-
-
-def pickup(picked: Mask, *, weight: float) -> Reward:
-    """Reward each agent for the food that it loads at a patch."""
-    return np.float32(weight) * picked
-
-
-def step_cost(picked: Mask, *, weight: float) -> Reward:
-    """Charge each agent for the step."""
-    return np.full(picked.shape, weight, dtype=np.float32)
-
-
-def shared_delivery(delivered: Mask, *, weight: float) -> Reward:
-    """Reward every agent for each delivery of its colony."""
-    total = delivered.sum(axis=1, keepdims=True, dtype=np.float32)
-    return np.broadcast_to(np.float32(weight) * total, delivered.shape)
-
-
-def total_reward(picked: Mask, delivered: Mask, env: EnvSettings) -> Reward:
-    """Return the sum of the terms, weighted by the settings."""
-    reward = step_cost(picked, weight=env.step_reward)
-    reward += delivery(delivered, weight=env.delivery_reward)
-    reward += pickup(picked, weight=env.pickup_reward)
-    if env.shared_delivery_reward:
-        reward += shared_delivery(delivered, weight=env.shared_delivery_reward)
+@compiled
+def _total_reward(
+    picked: NDArray[np.bool_],
+    delivered: NDArray[np.bool_],
+    step: np.float32,
+    pickup: np.float32,
+    delivery: np.float32,
+    shared: np.float32,
+) -> NDArray[np.float32]:
+    reward = np.full(picked.shape, step)
+    for world in range(picked.shape[0]):
+        earned_by_all = shared * np.float32(delivered[world].sum())
+        for agent in range(picked.shape[1]):
+            if delivered[world, agent]:
+                reward[world, agent] += delivery
+            if picked[world, agent]:
+                reward[world, agent] += pickup
+            reward[world, agent] += earned_by_all
     return reward

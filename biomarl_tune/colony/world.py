@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biomarl_tune.colony import breakthrough, lattice, observation, pheromone
+from biomarl_tune.colony import breakthrough, food, lattice, observation, pheromone
 from biomarl_tune.colony.reward import total_reward
 from biomarl_tune.experiment import EnvSettings
 
-_DRAWS = 64  # food cells drawn from a world's generator at a time
+_DRAWS = 64  # food cells drawn ahead from a world's generator, beside one a patch
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ColonyState:
     food_cell: NDArray[np.int64]  # [E, P]
     food_units: NDArray[np.int64]  # [E, P]
     step: NDArray[np.int64]  # [E] steps since the episode began
-    draws: NDArray[np.int64]  # [E, 64] places of coming patches, as ranks among the far cells
+    draws: NDArray[np.int64]  # [E, 64 + P] places of patches to come, as ranks of far cells
     cursor: NDArray[np.int64]  # [E] draws used up
     history: breakthrough.ReturnHistory
 
@@ -62,11 +62,10 @@ class Colony:
         self._position = lattice.scaled_coordinates(env.grid_size)
         self._far = lattice.far_cells(env.grid_size)
         self._near = lattice.neighbour_lists(env.grid_size, env.communication_range)
-        self._offset = (env.num_cells * np.arange(self.worlds))[:, None]  # [E, 1]
-        self._worlds = np.arange(self.worlds)[:, None, None]  # [E, 1, 1]
         self.state = self._blank_state()
         for world, generator in enumerate(self.generators):  # as an episode before would leave it
             self.state.food_cell[world] = generator.choice(self._far, size=env.food_patches)
+        self._draw_ahead()
         self.reset(np.arange(self.worlds))
 
     def _blank_state(self) -> ColonyState:
@@ -79,8 +78,8 @@ class Colony:
             food_cell=np.zeros((worlds, patches), dtype=np.int64),
             food_units=np.zeros((worlds, patches), dtype=np.int64),
             step=np.zeros(worlds, dtype=np.int64),
-            draws=np.zeros((worlds, _DRAWS), dtype=np.int64),
-            cursor=np.full(worlds, _DRAWS, dtype=np.int64),
+            draws=np.zeros((worlds, _DRAWS + patches), dtype=np.int64),
+            cursor=np.full(worlds, _DRAWS + patches, dtype=np.int64),
             history=breakthrough.empty_history(worlds, agents, window),
         )
 
@@ -92,8 +91,8 @@ class Colony:
         state.pheromone[worlds] = 0.0
         state.step[worlds] = 0
         breakthrough.forget(state.history, worlds)
-        for patch in range(self.env.food_patches):
-            self._place_food(worlds, patch)
+        state.food_units[worlds] = 0
+        self._place_food()
 
     def step(self, actions: NDArray[np.int64]) -> Transition:
         """Move every agent once, in place.
@@ -103,17 +102,17 @@ class Colony:
         """
         state, env = self.state, self.env
         state.cell[:] = self._moves[state.cell, actions]
-        delivered = state.carrying & (state.cell == lattice.NEST)
-        state.carrying[:] &= ~delivered
-        picked = self._load()
-        laid = pheromone.deposit(
+        delivered = food.unload(state.cell, state.carrying)
+        picked = food.load(state.cell, state.carrying, state.food_cell, state.food_units)
+        self._place_food()
+        pheromone.age(
+            state.pheromone,
             state.cell,
             state.carrying,
-            num_cells=env.num_cells,
             carrier=env.carrier_deposit,
             visit=env.visit_deposit,
+            decay=env.pheromone_decay,
         )
-        pheromone.evaporate(state.pheromone, laid, decay=env.pheromone_decay)
         if env.pheromone_diffusion:
             pheromone.diffuse(state.pheromone, self._moves, share=env.pheromone_diffusion)
         reward = total_reward(picked, delivered, env)
@@ -125,56 +124,34 @@ class Colony:
     def observe(self, out: NDArray[np.float32]) -> None:
         """Write what the agents observe now into ``out`` [E, N, 12]."""
         state = self.state
-        smell = pheromone.scent(state.pheromone).ravel()
-        observation.write_observation(
+        observation.observe(
             out,
-            position=self._position[state.cell],
-            scents=smell[self._moves[state.cell] + self._offset[:, :, None]],
-            carrying=state.carrying,
-            crowd=self._crowd(),
+            state.cell,
+            state.carrying,
+            pheromone.scent(state.pheromone),
+            self._position,
+            self._moves,
+            self._near,
         )
 
-    def _crowd(self) -> NDArray[np.float32]:
-        """Return the share of the other agents that are in range of each agent [E, N]."""
-        cells = self.env.num_cells
-        count = np.bincount((self.state.cell + self._offset).ravel(), minlength=self.worlds * cells)
-        padded = np.zeros((self.worlds, cells + 1), dtype=np.float32)
-        padded[:, :-1] = count.reshape(self.worlds, cells)
-        crowd: NDArray[np.float32]
-        if self.env.num_agents < cells:  # look around every agent, or around every cell
-            crowd = padded[self._worlds, self._near[self.state.cell]].sum(axis=2)
-        else:
-            in_range = padded[:, self._near].sum(axis=2)  # [E, C]
-            crowd = in_range.ravel()[self.state.cell + self._offset]
-        crowd -= np.float32(1.0)
-        crowd /= np.float32(max(self.env.num_agents - 1, 1))
-        return crowd
-
-    def _load(self) -> NDArray[np.bool_]:
-        """Load empty agents that stand on food, the lowest numbers first; replace used-up food."""
+    def _place_food(self) -> None:
+        """Put a full patch into another far cell for every patch that is empty."""
         state = self.state
-        picked = np.zeros_like(state.carrying)
-        for patch in range(self.env.food_patches):
-            wants = ~state.carrying & (state.cell == state.food_cell[:, patch, None])
-            units = state.food_units[:, patch]
-            gets = wants & (np.cumsum(wants, axis=1) <= units[:, None])
-            units -= gets.sum(axis=1)
-            state.carrying[:] |= gets
-            picked |= gets
-            exhausted = np.flatnonzero(units == 0)
-            if exhausted.size:
-                self._place_food(exhausted, patch)
-        return picked
+        food.place(
+            state.food_cell,
+            state.food_units,
+            state.draws,
+            state.cursor,
+            self._far,
+            self.env.patch_units,
+        )
+        self._draw_ahead()
 
-    def _place_food(self, worlds: NDArray[np.int64], patch: int) -> None:
-        """Put a full patch into another far cell of some worlds."""
-        state = self.state
-        for world in worlds[state.cursor[worlds] == _DRAWS]:
-            choices = max(len(self._far) - 1, 1)
-            state.draws[world] = self.generators[world].integers(choices, size=_DRAWS)
+    def _draw_ahead(self) -> None:
+        """Draw places for patches to come where fewer than one a patch is left."""
+        state, choices = self.state, max(len(self._far) - 1, 1)
+        for world in np.flatnonzero(state.cursor > _DRAWS):
+            unused = state.draws[world, state.cursor[world] :]
+            drawn = self.generators[world].integers(choices, size=state.cursor[world])
+            state.draws[world] = np.concatenate([unused, drawn])
             state.cursor[world] = 0
-        cell = self._far[state.draws[worlds, state.cursor[worlds]]]
-        same = cell == state.food_cell[worlds, patch]
-        state.food_cell[worlds, patch] = np.where(same, self._far[-1], cell)
-        state.food_units[worlds, patch] = self.env.patch_units
-        state.cursor[worlds] += 1

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomarl_tune.colony.lattice import NUM_MOVES
-
-_SPARSE = 32  # from so many groups an agent on, those that have none are left out
+from biomarl_tune.compiled import compiled
 
 
 @dataclass
@@ -75,30 +74,64 @@ class Measures:
         }
 
 
+@compiled
 def like_pairs(
     cell: NDArray[np.int64],  # [B, N]
     carrying: NDArray[np.bool_],  # [B, N]
     actions: NDArray[np.int64],  # [B, N]
     cells: int,
-) -> tuple[float, float]:
+) -> tuple[int, int]:
     """Count pairs of agents in one cell with like loads: those that move alike, and all.
 
-    B is any number of worlds and steps. Independent uniform moves give a share of 1/7.
+    B is any number of worlds and steps. A pair counts both ways. Independent uniform moves give a
+    share of 1/7.
     """
-    groups = 2 * cells
-    worlds = np.arange(cell.shape[0])[:, None]
-    group = ((worlds * groups + 2 * cell + carrying) * NUM_MOVES + actions).ravel()
-    most = cell.shape[0] * groups * NUM_MOVES
-    if most > _SPARSE * group.size:  # more places than agents
-        chosen, together = (
-            np.unique(x, return_counts=True)[1] for x in (group, group // NUM_MOVES)
-        )
-    else:
-        chosen = np.bincount(group, minlength=most)
-        together = chosen.reshape(-1, NUM_MOVES).sum(axis=1)
-    return _ordered_pairs(chosen), _ordered_pairs(together)
+    chosen = np.zeros((2 * cells, NUM_MOVES), np.int32)
+    together = np.zeros(2 * cells, np.int32)
+    alike = pairs = 0
+    for world in range(cell.shape[0]):
+        for agent in range(cell.shape[1]):
+            group = 2 * cell[world, agent] + carrying[world, agent]
+            move = actions[world, agent]
+            alike += 2 * chosen[group, move]  # with those before it
+            pairs += 2 * together[group]
+            chosen[group, move] += 1
+            together[group] += 1
+        for agent in range(cell.shape[1]):
+            group = 2 * cell[world, agent] + carrying[world, agent]
+            together[group] = 0
+            chosen[group] = 0
+    return alike, pairs
 
 
-def _ordered_pairs(count: NDArray[np.int64]) -> float:
-    """Return how many ordered pairs there are within groups of so many."""
-    return float((count * (count - 1)).sum())
+@compiled
+def summed_trails(
+    pheromone: NDArray[np.float32],  # [E, C]
+    trail: float,
+) -> tuple[float, float]:
+    """Sum over worlds the mean pheromone, and the share of the cells above ``trail``."""
+    strength = above = 0.0
+    for amount in pheromone.ravel():
+        strength += float(amount)
+        above += amount > trail
+    cells = pheromone.shape[1]
+    return strength / cells, above / cells
+
+
+@compiled
+def tally(
+    reward: NDArray[np.float32],  # [E, N]
+    delivered: NDArray[np.bool_],  # [E, N]
+    breakthrough: NDArray[np.float32],  # [E, N + 1]
+    returns: NDArray[np.float64],  # [E] of the running episodes; grow by the rewards
+) -> tuple[float, int, int]:
+    """Return the sum of the rewards, the deliveries, and the agents that broke through."""
+    earned, deliveries, breakthroughs = 0.0, 0, 0
+    for world in range(reward.shape[0]):
+        before = earned
+        for agent in range(reward.shape[1]):
+            earned += reward[world, agent]
+            deliveries += delivered[world, agent]
+            breakthroughs += breakthrough[world, agent] > 0
+        returns[world] += earned - before
+    return earned, deliveries, breakthroughs

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.joined import joined
-from biomarl_tune.brain.passes import act
+from biomarl_tune.brain.moment import act
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
 from biomarl_tune.colony import lattice
 from biomarl_tune.colony.observation import NUM_COLUMNS
 from biomarl_tune.colony.world import Colony, Transition
+from biomarl_tune.compiled import compiled
 from biomarl_tune.experiment import EnvSettings
-from biomarl_tune.ppo.losses import log_probabilities
 
 _WORLD_STREAM, _ACTION_STREAM = 1, 2  # not 0: a seed (s, i, 0) is the same as (s, i) to numpy
 
@@ -47,9 +47,35 @@ def choose(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The moves [...] and their log probabilities [...].
     """
-    logp = log_probabilities(logits)
-    actions = (logp.exp().cumsum(dim=-1)[..., :-1] <= uniform.unsqueeze(-1)).sum(dim=-1)
-    return actions, logp.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    actions = torch.empty(uniform.shape, dtype=torch.int64)
+    logp = torch.empty(uniform.shape)
+    rows = logits.reshape(-1, lattice.NUM_MOVES).numpy()
+    _choose(rows, uniform.reshape(-1).numpy(), actions.view(-1).numpy(), logp.view(-1).numpy())
+    return actions, logp
+
+
+@compiled
+def _choose(
+    logits: NDArray[np.float32],  # [B, 7]
+    uniform: NDArray[np.float32],  # [B]
+    actions: NDArray[np.int64],  # [B]
+    logp: NDArray[np.float32],  # [B]
+) -> None:
+    last = logits.shape[1] - 1
+    reached = np.empty(logits.shape[1], np.float32)  # the cumulative distribution, not normalised
+    for row in range(logits.shape[0]):
+        greatest = logits[row, 0]
+        for move in range(1, last + 1):
+            greatest = max(greatest, logits[row, move])
+        total = np.float32(0.0)
+        for move in range(last + 1):
+            total += np.exp(logits[row, move] - greatest)
+            reached[move] = total
+        action = 0
+        while action < last and reached[action] <= uniform[row] * total:
+            action += 1
+        actions[row] = action
+        logp[row] = logits[row, action] - greatest - np.log(total)
 
 
 class ActingColony:
@@ -104,22 +130,21 @@ class ActingColony:
             idle: so many agents, the first ones, stand still whatever they think.
         """
         obs, first = self.observe(), self.fresh
-        output = act(self.policy, self._weights, obs, self.memory)
+        output = act(self.policy, self._weights, obs, self.colony.state.cell, self.memory)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
         if idle:
             actions[:, :idle] = lattice.STAY
-        if output.memory is not None:
-            self.memory = output.memory
         transition = self.colony.step(actions.numpy())
         self.fresh = np.zeros_like(first)
         return Step(obs, first, output, actions, logp, transition)
 
     def values(self, worlds: NDArray[np.int64]) -> Tensor:
         """Return the values of what some worlds observe now, [len(worlds), N]."""
+        obs, cell = self.observe()[worlds], self.colony.state.cell[worlds]
         memory = self.memory[worlds]  # a copy
-        return act(self.policy, self._weights, self.observe()[worlds], memory).value
+        return act(self.policy, self._weights, obs, cell, memory).value
 
     def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
         """Reset some worlds and empty the memories of their agents."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.breakthrough import upcoming
@@ -17,7 +18,12 @@ from biomarl_tune.colony.observation import NUM_COLUMNS
 from biomarl_tune.experiment import Experiment, PPOSettings
 from biomarl_tune.ppo.advantages import generalised_advantages
 from biomarl_tune.ppo.losses import Batch
-from biomarl_tune.ppo.measures import Measures, like_pairs
+from biomarl_tune.ppo.measures import (
+    Measures,
+    like_pairs,
+    summed_trails,
+    tally,
+)
 from biomarl_tune.ppo.rollout import ActingColony, Step
 
 _TRAIL = 0.1  # pheromone, as a share of a carrier's deposit, above which a cell is on a trail
@@ -27,60 +33,69 @@ _TRAIL = 0.1  # pheromone, as a share of a carrier's deposit, above which a cell
 class _Trajectory:
     """T steps of E worlds, time first, filled step by step."""
 
-    obs: Tensor  # [T, E, N, 12]
-    first: Tensor  # [T, E] bool
-    last: Tensor  # [T, E] bool
-    actions: Tensor  # [T, E, N]
-    logp: Tensor  # [T, E, N]
-    value: Tensor  # [T, E, N]
-    next_value: Tensor  # [T, E, N] of what was observed after the step, before any reset
-    reward: Tensor  # [T, E, N]
-    event: Tensor  # [T, E, N] bool, a breakthrough
+    obs: NDArray[np.float32]  # [T, E, N, 12]
+    first: NDArray[np.bool_]  # [T, E]
+    last: NDArray[np.bool_]  # [T, E]
+    actions: NDArray[np.int64]  # [T, E, N]
+    logp: NDArray[np.float32]  # [T, E, N]
+    value: NDArray[np.float32]  # [T, E, N]
+    next_value: NDArray[np.float32]  # [T, E, N] of what came after the step, before any reset
+    reward: NDArray[np.float32]  # [T, E, N]
+    event: NDArray[np.bool_]  # [T, E, N] a breakthrough
 
     @classmethod
     def empty(cls, steps: int, worlds: int, agents: int) -> _Trajectory:
         shape = (steps, worlds, agents)
         return cls(
-            obs=torch.empty(*shape, NUM_COLUMNS),
-            first=torch.empty(shape[:2], dtype=torch.bool),
-            last=torch.empty(shape[:2], dtype=torch.bool),
-            actions=torch.empty(shape, dtype=torch.int64),
-            logp=torch.empty(shape),
-            value=torch.empty(shape),
-            next_value=torch.empty(shape),
-            reward=torch.empty(shape),
-            event=torch.empty(shape, dtype=torch.bool),
+            obs=np.empty((*shape, NUM_COLUMNS), np.float32),
+            first=np.empty(shape[:2], np.bool_),
+            last=np.empty(shape[:2], np.bool_),
+            actions=np.empty(shape, np.int64),
+            logp=np.empty(shape, np.float32),
+            value=np.empty(shape, np.float32),
+            next_value=np.empty(shape, np.float32),
+            reward=np.empty(shape, np.float32),
+            event=np.empty(shape, np.bool_),
         )
 
     def record(self, t: int, step: Step) -> None:
-        self.obs[t] = step.obs
-        self.first[t] = torch.from_numpy(step.first)
-        self.last[t] = torch.from_numpy(step.transition.done)
-        self.actions[t] = step.actions
-        self.logp[t] = step.logp
-        self.value[t] = step.output.value
-        self.reward[t] = torch.from_numpy(step.transition.reward)
-        self.event[t] = torch.from_numpy(step.transition.breakthrough[:, :-1] > 0)
+        self.obs[t] = step.obs.numpy()
+        self.first[t] = step.first
+        self.last[t] = step.transition.done
+        self.actions[t] = step.actions.numpy()
+        self.logp[t] = step.logp.numpy()
+        self.value[t] = step.output.value.numpy()
+        self.reward[t] = step.transition.reward
+        np.greater(step.transition.breakthrough[:, :-1], 0.0, out=self.event[t])
+
+    def look_ahead(self) -> None:
+        """Take the value of the next step wherever the episode goes on."""
+        going = ~self.last[:-1]
+        self.next_value[:-1][going] = self.value[1:][going]
 
     def batch(self, memory: Tensor, ppo: PPOSettings) -> Batch:
         """Turn the steps into a train batch, worlds first."""
+        reward, value, next_value, last, event, first = (
+            torch.from_numpy(x)
+            for x in (self.reward, self.value, self.next_value, self.last, self.event, self.first)
+        )
         advantages = generalised_advantages(
-            self.reward,
-            self.value,
-            self.next_value,
-            self.last[..., None],
+            reward,
+            value,
+            next_value,
+            last[..., None],
             gamma=ppo.gamma,
             gae_lambda=ppo.gae_lambda,
         )
-        event, first = self.event.transpose(0, 1), self.first.T
+        event, first = event.transpose(0, 1), first.T
         labels, known = upcoming(event, first, horizon=ppo.detector_horizon)
         columns = {
-            "obs": self.obs,
-            "actions": self.actions,
-            "logp": self.logp,
-            "values": self.value,
+            "obs": torch.from_numpy(self.obs),
+            "actions": torch.from_numpy(self.actions),
+            "logp": torch.from_numpy(self.logp),
+            "values": value,
             "advantages": advantages,
-            "returns": advantages + self.value,
+            "returns": advantages + value,
         }
         worlds_first = {name: x.transpose(0, 1).contiguous() for name, x in columns.items()}
         return {
@@ -130,47 +145,46 @@ class Sampler:
         steps, worlds = ppo.rollout_steps, acting.worlds
         trajectory = _Trajectory.empty(steps, worlds, self.experiment.env.num_agents)
         memory, measures = acting.memory.clone(), Measures()
-        chance = acting.draw(steps)
+        chance, cells = acting.draw(steps), self.experiment.env.num_cells
         for t in range(steps):
             cell = acting.colony.state.cell.copy()
             carrying = acting.colony.state.carrying.copy()
             step = acting.advance(chance[t])
             trajectory.record(t, step)
-            if t:
-                trajectory.next_value[t - 1] = torch.where(
-                    trajectory.last[t - 1, :, None], trajectory.next_value[t - 1], step.output.value
-                )
-            pairs = like_pairs(cell, carrying, step.actions.numpy(), acting.colony.env.num_cells)
-            measures.alike += pairs[0]
-            measures.pairs += pairs[1]
+            alike, pairs = like_pairs(cell, carrying, step.actions.numpy(), cells)
+            measures.alike += alike
+            measures.pairs += pairs
             self._measure(measures, step)
             ended = np.flatnonzero(step.transition.done)
             if ended.size:
-                trajectory.next_value[t, ended] = acting.values(ended)
+                trajectory.next_value[t, ended] = acting.values(ended).numpy()
                 self._count_episodes(measures, ended)
                 acting.begin_episodes(ended)
         going = np.flatnonzero(~acting.fresh)
         if going.size:
-            trajectory.next_value[-1, going] = acting.values(going)
+            trajectory.next_value[-1, going] = acting.values(going).numpy()
+        trajectory.look_ahead()
         return trajectory.batch(memory, ppo), measures
 
     def _measure(self, measures: Measures, step: Step) -> None:
-        state, transition = self.acting.colony.state, step.transition
-        trail = _TRAIL * self.experiment.env.carrier_deposit
+        transition, output = step.transition, step.output
         measures.agent_steps += transition.reward.size
         measures.world_steps += self.acting.worlds
-        measures.reward += float(transition.reward.sum())
-        measures.deliveries += float(transition.delivered.sum())
-        measures.pheromone += float(state.pheromone.mean(axis=1).sum())
-        measures.coverage += float((state.pheromone > trail).mean(axis=1).sum())
-        measures.breakthroughs += float((transition.breakthrough[:, :-1] > 0).sum())
-        if step.output.gate is not None and step.output.memory is not None:
-            square = step.output.memory.square().sum(dim=(2, 3))
-            measures.memory_norm += float(square.sqrt_().sum())
-        if step.output.message is not None:
-            square = step.output.message.square().sum(dim=-1)
-            measures.message_norm += float(square.sqrt_().sum())
-        self._return += transition.reward.sum(axis=1)
+        earned, deliveries, breakthroughs = tally(
+            transition.reward, transition.delivered, transition.breakthrough, self._return
+        )
+        measures.reward += earned
+        measures.deliveries += deliveries
+        measures.breakthroughs += breakthroughs
+        strength, above = summed_trails(
+            self.acting.colony.state.pheromone, _TRAIL * self.experiment.env.carrier_deposit
+        )
+        measures.pheromone += strength
+        measures.coverage += above
+        if output.gate is not None:
+            measures.memory_norm += _summed_norms(self.acting.memory, (2, 3))
+        if output.message is not None:
+            measures.message_norm += _summed_norms(output.message, (2,))
 
     def _count_episodes(self, measures: Measures, ended: np.ndarray[Any, Any]) -> None:
         whole = ended[self._whole[ended]]
@@ -212,3 +226,7 @@ class Sampler:
         acting.memory.copy_(torch.from_numpy(state["memory"]))  # keeps the layout
         acting.fresh = state["fresh"]
         self._whole, self._return = state["whole"], state["return"]
+
+
+def _summed_norms(vectors: Tensor, axes: tuple[int, ...]) -> float:
+    return float(torch.linalg.vector_norm(vectors, dim=axes).sum())

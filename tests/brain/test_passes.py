@@ -6,8 +6,7 @@ import torch
 
 from biomarl_tune.brain import communication
 from biomarl_tune.brain.chunk import Chunk
-from biomarl_tune.brain.joined import joined
-from biomarl_tune.brain.passes import act, answer
+from biomarl_tune.brain.passes import answer
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.world import Colony
 from biomarl_tune.experiment import EnvSettings, ModelSettings
@@ -107,35 +106,6 @@ def test_both_learn_alike(off, hearing):
         assert (ours is None) == (theirs is None), name
         if ours is not None:
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4, msg=name)
-
-
-@pytest.mark.parametrize("off", SOME_OFF)
-def test_a_step_is_the_plain_brains(off, hearing):
-    """While sampling the written-out pass answers and remembers as the plain brain does."""
-    brain, (obs, _, memory) = policy(off), scene()
-    with torch.no_grad():
-        expected = brain.step(obs[:, 3], memory)
-
-        found = act(brain, joined(brain), obs[:, 3], memory)
-
-    for name, column in vars(expected).items():
-        if column is None:
-            assert getattr(found, name) is None
-            continue
-        torch.testing.assert_close(getattr(found, name), column, rtol=1e-5, atol=1e-5)
-
-
-def test_memories_laid_out_for_sampling_are_overwritten():
-    """No memory is copied from step to step."""
-    brain, (obs, *_) = policy(), scene()
-    memory = brain.initial_memory(WORLDS)
-
-    with torch.no_grad():
-        after = act(brain, joined(brain), obs[:, 3], memory).memory
-
-    assert after.data_ptr() == memory.data_ptr()
-    assert torch.equal(after, memory)
-    assert memory.any()
 
 
 def test_a_chunk_of_some_worlds():

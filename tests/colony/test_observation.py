@@ -13,19 +13,25 @@ def test_columns_are_named_once_each():
     assert observation.COLUMN_NAMES[observation.CROWD] == "crowd"
 
 
-def test_write_observation_fills_every_column():
-    """Position, scents, load and crowd land in their columns."""
-    out = np.full((1, 2, observation.NUM_COLUMNS), np.nan, dtype=np.float32)
+def test_every_column_is_filled():
+    """Of two agents in a row of three cells the second smells its own cell and the last one."""
+    out = np.full((1, 3, observation.NUM_COLUMNS), np.nan, dtype=np.float32)
+    position = np.array([[-1, 0, 0], [0, 0.5, 0], [1, 0, 0]], dtype=np.float32)
+    moves = np.array([[0, 1, 0, 0, 0, 0, 0], [1, 2, 0, 1, 1, 1, 1], [2, 2, 1, 2, 2, 2, 2]])
+    near = np.array([[0, 1, 3], [0, 1, 2], [1, 2, 3]])  # 3 is no cell
 
-    observation.write_observation(
+    observation.observe(
         out,
-        position=np.array([[[-1, 0, 1], [1, 1, 1]]], dtype=np.float32),
-        scents=np.arange(14, dtype=np.float32).reshape(1, 2, 7),
-        carrying=np.array([[True, False]]),
-        crowd=np.array([[0.5, 0.25]], dtype=np.float32),
+        np.array([[0, 1, 2]]),
+        np.array([[False, True, False]]),
+        np.array([[2, 4, 8]], dtype=np.float32),
+        position,
+        moves,
+        near,
     )
 
     assert out[0].tolist() == [
-        [-1, 0, 1, 0, 1, 2, 3, 4, 5, 6, 1, 0.5],
-        [1, 1, 1, 7, 8, 9, 10, 11, 12, 13, 0, 0.25],
+        [-1, 0, 0, 2, 4, 2, 2, 2, 2, 2, 0, 0.5],
+        [0, 0.5, 0, 4, 8, 2, 4, 4, 4, 4, 1, 1],
+        [1, 0, 0, 8, 8, 4, 8, 8, 8, 8, 0, 0.5],
     ]

@@ -7,24 +7,15 @@ from biomarl_tune.colony import pheromone
 from biomarl_tune.colony.lattice import move_table
 
 
-def test_deposit_by_hand():
-    """Carriers lay their share on top of what every visit lays, world by world."""
-    cells = np.array([[0, 2, 2], [1, 1, 1]])
+def test_age_by_hand():
+    """The field is aged first; carriers then lay their share on top of what every visit lays."""
+    field = np.array([[4.0, 2.0, 0.0], [0.0, 0.0, 8.0]], dtype=np.float32)
+    cell = np.array([[0, 2, 2], [1, 1, 1]])
     carrying = np.array([[True, True, False], [False, False, True]])
 
-    laid = pheromone.deposit(cells, carrying, num_cells=3, carrier=1.0, visit=0.25)
+    pheromone.age(field, cell, carrying, carrier=1.0, visit=0.25, decay=0.5)
 
-    assert laid.dtype == np.float32
-    assert laid.tolist() == [[1.25, 0.0, 1.5], [0.0, 1.75, 0.0]]
-
-
-def test_evaporate_by_hand():
-    """The field is aged first, and what is laid now is there in full."""
-    field = np.array([[4.0, 2.0]], dtype=np.float32)
-
-    pheromone.evaporate(field, np.array([[0.0, 1.0]], dtype=np.float32), decay=0.5)
-
-    assert field.tolist() == [[2.0, 2.0]]
+    assert field.tolist() == [[3.25, 1.0, 1.5], [0.0, 1.75, 4.0]]
 
 
 def test_diffuse_by_hand():

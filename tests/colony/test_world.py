@@ -99,6 +99,36 @@ def test_a_world_of_a_batch_equals_that_world_alone(agents):
     assert refills >= 3
 
 
+@pytest.mark.parametrize(
+    "env",
+    [
+        EnvSettings(patch_units=5),
+        BUSY,
+        EnvSettings(num_agents=5, grid_size=(5, 5, 5), food_patches=70, patch_units=1),
+    ],
+    ids=["default", "busy", "sparse"],
+)
+def test_the_compiled_rules_are_the_plain_ones(env, plain_colony):
+    """Transitions, observations and food agree with plain numpy over several episodes."""
+    seeds = [(7, i) for i in range(3)]
+    compiled, plain = Colony(env, seeds), plain_colony(env, seeds)
+    moves, exhausted = np.random.default_rng(0), 0
+    for _ in range(300):
+        actions = moves.integers(7, size=(3, env.num_agents))
+        cells = plain.state.food_cell.copy()
+
+        found, expected = step(compiled, actions), step(plain, actions)
+
+        exhausted += (cells != plain.state.food_cell).sum()
+        for name, array in vars(expected).items():
+            np.testing.assert_allclose(getattr(found, name), array, atol=2e-6, err_msg=name)
+        for name in ("cell", "carrying", "food_cell", "food_units", "step"):
+            assert np.array_equal(getattr(compiled.state, name), getattr(plain.state, name)), name
+        np.testing.assert_allclose(compiled.state.pheromone, plain.state.pheromone, rtol=1e-5)
+        np.testing.assert_allclose(observe(compiled), observe(plain), rtol=1e-5)
+    assert exhausted > 0
+
+
 def trajectory():
     """Return 20 steps of a small world by name, each as nested lists."""
     env = BUSY.model_copy(update={"num_agents": 3, "grid_size": (2, 2, 2), "patch_units": 2})

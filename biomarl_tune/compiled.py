@@ -1,0 +1,26 @@
+"""Loops over worlds and agents, compiled by numba; what is compiled is kept on disk.
+
+Numba compiles a function anew when its file changes, but not when a function that it calls in
+another file does: compiled functions call none outside their own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def compiled(function: F) -> F:
+    """Compile a function of numpy arrays and numbers when it is first called.
+
+    Where neither the package's folder nor the user's cache can be written, every process compiles
+    for itself.
+    """
+    try:
+        return cast("F", numba.njit(cache=True, error_model="numpy")(function))
+    except RuntimeError:  # no place to keep it
+        return cast("F", numba.njit(error_model="numpy")(function))

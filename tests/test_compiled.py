@@ -1,0 +1,47 @@
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import caching
+
+from biomarl_tune.compiled import compiled
+
+PACKAGE = Path(__file__).parents[1] / "biomarl_tune"
+
+
+def total(numbers):
+    """Return the sum of the numbers."""
+    found = 0.0
+    for number in numbers:
+        found += number
+    return found
+
+
+@pytest.mark.parametrize("somewhere", [True, False], ids=["kept", "no place to keep it"])
+def test_a_loop_is_compiled(somewhere, monkeypatch):
+    """A function answers as its plain form does, whether or not it can be kept on disk."""
+    if not somewhere:
+        monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    fast = compiled(total)
+
+    found = fast(np.array([1.0, 2.5]))
+
+    assert found == total([1.0, 2.5])
+    assert fast.signatures
+
+
+def test_compiled_functions_call_none_of_another_file():
+    """What is kept on disk is not compiled anew when a function of another file changes."""
+    compiled_in, calls = {}, []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and "compiled" in map(
+                ast.unparse, node.decorator_list
+            ):
+                compiled_in[node.name] = path
+                names = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+                calls += [(path, name.id) for name in names if isinstance(name, ast.Name)]
+
+    assert len(compiled_in) > 10
+    assert [(path, name) for path, name in calls if compiled_in.get(name, path) != path] == []
