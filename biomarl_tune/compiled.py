@@ -7,7 +7,7 @@ another file does: compiled functions call none outside their own file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -20,7 +20,19 @@ def compiled(function: F) -> F:
     Where neither the package's folder nor the user's cache can be written, every process compiles
     for itself.
     """
+    return _compiled(function, fastmath=False)
+
+
+def compiled_loosely(function: F) -> F:
+    """Compile with sums taken in any order, and products added without rounding in between.
+
+    That is what processors do best. As in every matrix product, last digits depend on the machine.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract"})
+
+
+def _compiled(function: F, **options: Any) -> F:
     try:
-        return cast("F", numba.njit(cache=True, error_model="numpy")(function))
+        return cast("F", numba.njit(cache=True, error_model="numpy", **options)(function))
     except RuntimeError:  # no place to keep it
-        return cast("F", numba.njit(error_model="numpy")(function))
+        return cast("F", numba.njit(error_model="numpy", **options)(function))

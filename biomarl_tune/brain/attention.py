@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from biomarl_tune.colony.lattice import NUM_MOVES
+from biomarl_tune.compiled import compiled
 
 
 class PheromoneAttention(nn.Module):
@@ -51,37 +54,52 @@ class PheromoneAttention(nn.Module):
         return logits.T, weights.T, attended.T
 
 
-class AttentionPass:
-    """The same, written out for columns first; gradients are asked for with ``backward``.
+@compiled
+def attend(
+    projected: NDArray[np.float32],  # [8, B] the query times w_k and the e_j
+    scents: NDArray[np.float32],  # [7, B]
+    attended: NDArray[np.float32],  # [8, B] takes the scent that is smelled, and the weights
+    logits: NDArray[np.float32],  # [7, B] takes the logits
+) -> None:
+    """Attend, columns first, up to the product with the values."""
+    moves, rows = logits.shape
+    for row in range(rows):
+        greatest = np.float32(-np.inf)
+        for move in range(moves):
+            logit = projected[1 + move, row] + scents[move, row] * projected[0, row]
+            logits[move, row] = logit
+            greatest = max(greatest, logit)
+        total = np.float32(0.0)
+        for move in range(moves):
+            chance = np.exp(logits[move, row] - greatest)
+            attended[1 + move, row] = chance
+            total += chance
+        smelled = np.float32(0.0)
+        for move in range(moves):
+            attended[1 + move, row] /= total
+            smelled += attended[1 + move, row] * scents[move, row]
+        attended[0, row] = smelled
 
-    Args:
-        observed: [13, B] the observation and a one.
-        scents: [7, B] the scents among them.
-        keys: [8, 13] the keys times the query, as weights of ``observed``.
-    """
 
-    def __init__(self, observed: Tensor, scents: Tensor, keys: Tensor) -> None:
-        self._observed, self._scents = observed, scents
-        projected = keys @ observed
-        self.logits = torch.addcmul(projected[1:], scents, projected[:1])  # [7, B]
-        unnormalised = (self.logits - self.logits.amax(dim=0)).exp_()
-        self.weights = unnormalised.div_(unnormalised.sum(dim=0))  # [7, B]
-        smelled = (self.weights * scents).sum(dim=0, keepdim=True)
-        self.attended = torch.cat([smelled, self.weights])  # [8, B] what the values multiply
-
-    def backward(self, d_attended: Tensor, d_logits: Tensor, d_weights: Tensor | None) -> Tensor:
-        """Return the gradient of the keys [8, 13].
-
-        Args:
-            d_attended: [8, B] of ``attended``.
-            d_logits: [7, B] of the logits, as the moves' bias.
-            d_weights: [7, B] of the weights, as a loss of their own has it.
-        """
-        change = torch.addcmul(d_attended[1:], d_attended[:1], self._scents)
-        if d_weights is not None:
-            change += d_weights
-        change -= (self.weights * change).sum(dim=0)
-        d_projected = torch.empty_like(d_attended)
-        torch.addcmul(d_logits, self.weights, change, out=d_projected[1:])
-        torch.sum(d_projected[1:] * self._scents, dim=0, out=d_projected[0])
-        return (self._observed @ d_projected.T).T
+@compiled
+def attend_back(
+    attended: NDArray[np.float32],  # [8, B] as ``attend`` left it
+    scents: NDArray[np.float32],  # [7, B]
+    d_attended: NDArray[np.float32],  # [8, B]
+    d_logits: NDArray[np.float32],  # [7, B] of the logits as the moves' bias
+    d_projected: NDArray[np.float32],  # [8, B] takes the gradient
+) -> None:
+    """Turn gradients of what ``attend`` found into that of what it was given."""
+    moves, rows = scents.shape
+    for row in range(rows):
+        mean = np.float32(0.0)
+        for move in range(moves):
+            change = d_attended[1 + move, row] + d_attended[0, row] * scents[move, row]
+            mean += attended[1 + move, row] * change
+        scented = np.float32(0.0)
+        for move in range(moves):
+            change = d_attended[1 + move, row] + d_attended[0, row] * scents[move, row]
+            d_logit = d_logits[move, row] + attended[1 + move, row] * (change - mean)
+            d_projected[1 + move, row] = d_logit
+            scented += d_logit * scents[move, row]
+        d_projected[0, row] = scented

@@ -1,4 +1,4 @@
-"""What whole worlds observe over some steps, laid out for the written-out passes.
+"""What whole worlds observe, laid out for the written-out passes: a chunk, or a moment.
 
 Columns come first, because a short last axis is slow; then worlds, agents, steps, so that what
 one agent writes to its memory lies together. Letters: W worlds, N agents, T steps,
@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from biomarl_tune.brain.communication import Ears
+from biomarl_tune.brain.joined import OBSERVED, ONE, ORDER
 from biomarl_tune.brain.plasticity import ChunkPass, decay_weights
 from biomarl_tune.brain.policy import BioPolicy
+from biomarl_tune.colony.lattice import NUM_MOVES
+
+_ORDER = torch.tensor(ORDER)
 
 
 @dataclass
 class Chunk:
     """What the brain needs to answer T steps of W worlds; made once a batch."""
 
-    obs: Tensor  # [12, W, N, T]
+    inputs: Tensor  # [13 (+ 8), W, N, T] what is observed, a one, and room for what attention finds
     memory: Tensor  # [W, N, K, V] before the first step
     within: Tensor  # [W, T, T] weights of what was written before, 0 across episodes
     carried: Tensor  # [W, T] weights of the memory from before the chunk
@@ -30,12 +35,17 @@ class Chunk:
     def of(cls, policy: BioPolicy, obs: Tensor, first: Tensor, memory: Tensor) -> Chunk:
         """Lay out observations [W, T, N, 12], beginnings of episodes [W, T] and memories."""
         within, carried = decay_weights(first, policy.model.neural_plasticity_rate)
+        found = 1 + NUM_MOVES if policy.model.pheromone_attention else 0
+        worlds, steps, agents = obs.shape[:3]
+        inputs = torch.empty(OBSERVED + found, worlds, agents, steps)
+        torch.index_select(obs.permute(3, 0, 2, 1), 0, _ORDER, out=inputs[:ONE])
+        inputs[ONE] = 1.0
         return cls(
-            obs=obs.permute(3, 0, 2, 1).contiguous(),
+            inputs=inputs,
             memory=memory,
             within=within,
             carried=carried,
-            ears=policy.ears(obs) if policy.model.messages else None,
+            ears=policy.ears(policy.cells(obs).numpy()) if policy.model.messages else None,
         )
 
     def remember(self, projected: Tensor) -> ChunkPass:
@@ -43,9 +53,9 @@ class Chunk:
         return ChunkPass(projected, self.memory, self.within, self.carried)
 
     def select(self, worlds: Tensor) -> Chunk:
-        """Return the chunk of some worlds."""
+        """Return the chunk of some worlds, a copy."""
         return Chunk(
-            obs=self.obs.index_select(1, worlds),
+            inputs=self.inputs.index_select(1, worlds),
             memory=self.memory.index_select(0, worlds),
             within=self.within.index_select(0, worlds),
             carried=self.carried.index_select(0, worlds),

@@ -7,10 +7,13 @@ ones a product with a matrix of pairs is cheaper. Letters: B world steps, N agen
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.colony import lattice
+from biomarl_tune.compiled import compiled
 
 _DENSE_CELLS = 512  # up to here a product with a C x C matrix is cheaper than gathering
 _PAIRED_AGENTS = 64  # up to here a product with an N x N matrix is cheaper than sums per cell
@@ -27,8 +30,8 @@ class Neighbourhood:
     def __init__(self, grid: lattice.Grid, reach: float) -> None:
         self.lists = torch.from_numpy(lattice.neighbour_lists(grid, reach))  # [C, K] padded with C
         self.cells = self.lists.shape[0]
-        self._position = torch.from_numpy(lattice.coordinates(grid)).float()  # [C, 3]
-        self._square = float(int(reach**2))  # squares of distances are whole numbers
+        self.position = lattice.coordinates(grid)  # [C, 3]
+        self.square = int(reach**2)  # squares of distances are whole numbers
         self._matrix: Tensor | None = None
         if self.cells <= _DENSE_CELLS:
             matrix = torch.zeros(self.cells, self.cells + 1)
@@ -46,20 +49,6 @@ class Neighbourhood:
         if self._matrix is not None:
             return torch.matmul(self._matrix.to(sums), sums)
         return self.gather(sums)
-
-    def pairs(self, cell: Tensor) -> Tensor:
-        """Return for agents in some cells [..., N] who is in range of whom, 1 or 0 [..., N, N].
-
-        The cost does not depend on the size of the lattice.
-        """
-        if self._matrix is None:
-            position = self._position.to(cell.device)[cell]
-            square = position.square().sum(dim=-1)
-            apart = square[..., :, None] + square[..., None, :] - 2.0 * position @ position.mT
-            return (apart <= self._square).float()
-        pair = (cell * self.cells)[..., :, None] + cell[..., None, :]
-        matrix = self._matrix.to(cell.device).view(-1)
-        return matrix.index_select(0, pair.view(-1)).view(pair.shape)
 
     def gather(self, sums: Tensor) -> Tensor:
         """Do what ``spread`` does, by the lists: less memory on large lattices."""
@@ -105,17 +94,20 @@ class Ears:
         neighbourhood: of the lattice that ``cell`` counts.
     """
 
-    def __init__(self, cell: Tensor, neighbourhood: Neighbourhood) -> None:
+    def __init__(self, cell: NDArray[np.int64], neighbourhood: Neighbourhood) -> None:
         self._cell = cell
         self._neighbourhood = neighbourhood
         self._weights: Tensor | None = None  # [W, T, N, N] the listener first
-        if cell.shape[2] <= _PAIRED_AGENTS:
-            self._weights = _mean_weights(cell, neighbourhood)
+        agents = cell.shape[2]
+        if agents <= _PAIRED_AGENTS:
+            self._weights = torch.zeros(*cell.shape, agents)
+            near, weights = neighbourhood, self._weights.numpy()
+            _weigh(cell, near.position, near.square, weights)
 
     def select(self, worlds: Tensor) -> Ears:
         """Return the ears of some worlds."""
         chosen = object.__new__(Ears)
-        chosen._cell = self._cell.index_select(0, worlds)
+        chosen._cell = self._cell[worlds.numpy()]
         chosen._neighbourhood = self._neighbourhood
         weights = self._weights
         chosen._weights = None if weights is None else weights.index_select(0, worlds)
@@ -132,23 +124,93 @@ class Ears:
     def _apply(self, columns: Tensor, *, transposed: bool) -> Tensor:
         width, worlds, agents, steps = columns.shape
         if self._weights is None:
-            rows = columns.permute(1, 3, 2, 0).reshape(-1, agents, width)
-            cell = self._cell.flatten(0, 1)
-            count = _sum_of_others(torch.ones_like(rows[..., :1]), cell, self._neighbourhood)
-            share = 1.0 / count.clamp(min=1.0)
-            rows = rows * share if transposed else rows
-            heard = _sum_of_others(rows, cell, self._neighbourhood)
-            heard = heard if transposed else heard * share
-            return heard.view(worlds, steps, agents, width).permute(3, 0, 2, 1)
+            heard = torch.empty(columns.shape)
+            near = self._neighbourhood.lists.numpy()
+            _listen(columns.numpy(), self._cell, near, heard.numpy(), transposed)
+            return heard
         weights = self._weights.flatten(0, 1)
         rows = columns.permute(1, 3, 0, 2).reshape(-1, width, agents)
         heard = torch.bmm(rows, weights if transposed else weights.transpose(1, 2))
         return heard.view(worlds, steps, width, agents).permute(2, 0, 3, 1)
 
 
-def _mean_weights(cell: Tensor, neighbourhood: Neighbourhood) -> Tensor:
-    """Return the weights [..., N, N] with which each agent hears each, 0 of itself."""
-    near = neighbourhood.pairs(cell)
-    near.diagonal(dim1=-2, dim2=-1).zero_()
-    near /= near.sum(dim=-1, keepdim=True).clamp_(min=1.0)
-    return near
+@compiled
+def _listen(  # noqa: C901, PLR0912 - one pass, one loop
+    said: NDArray[np.float32],  # [M, W, N, T]
+    cell: NDArray[np.int64],  # [W, T, N]
+    near: NDArray[np.int64],  # [C, .] cells in range of each, padded with C
+    heard: NDArray[np.float32],  # [M, W, N, T] takes what is heard
+    back: bool,  # noqa: FBT001 - compiled functions take no keywords
+) -> None:
+    """Do what ``hear`` does, columns first; or, going back, what its gradient does.
+
+    Agent n hears 1 / k_n of what each of its k_n neighbours says, so going back n gets, of each
+    neighbour l, 1 / k_l of the gradient.
+    """
+    width, worlds, agents, steps = said.shape
+    cells, most = near.shape
+    sums, spread = np.zeros((cells, width), np.float32), np.zeros((cells, width), np.float32)
+    count, share = np.zeros(cells + 1, np.int64), np.zeros(cells, np.float32)
+    for world in range(worlds):
+        for t in range(steps):
+            for n in range(agents):
+                count[cell[world, t, n]] += 1
+            for n in range(agents):
+                here = cell[world, t, n]
+                if share[here] == 0.0:
+                    others = -1
+                    for k in range(most):
+                        others += count[near[here, k]]
+                    share[here] = np.float32(1.0) / np.float32(max(others, 1))
+                weight = share[here] if back else np.float32(1.0)
+                for i in range(width):
+                    sums[here, i] += weight * said[i, world, n, t]
+            for n in range(agents):
+                here = cell[world, t, n]
+                if count[here] > 0:
+                    count[here] = -1  # spread by now
+                    for k in range(most):
+                        place = near[here, k]
+                        if count[place] != 0:
+                            for i in range(width):
+                                spread[here, i] += sums[place, i]
+                before = share[here] if back else np.float32(1.0)
+                after = np.float32(1.0) if back else share[here]
+                for i in range(width):
+                    own = before * said[i, world, n, t]
+                    heard[i, world, n, t] = after * (spread[here, i] - own)
+            for n in range(agents):
+                here = cell[world, t, n]
+                count[here] = 0
+                share[here] = 0.0
+                for i in range(width):
+                    sums[here, i] = spread[here, i] = 0.0
+
+
+@compiled
+def _weigh(
+    cell: NDArray[np.int64],  # [W, T, N]
+    position: NDArray[np.int64],  # [C, 3]
+    square: int,
+    weights: NDArray[np.float32],  # [W, T, N, N] zeros; takes how much each agent hears each
+) -> None:
+    worlds, steps, agents = cell.shape
+    near = np.zeros(agents, np.int64)
+    for world in range(worlds):
+        for t in range(steps):
+            near[:] = 0
+            for n in range(agents):
+                here = cell[world, t, n]
+                for other in range(n):
+                    there = cell[world, t, other]
+                    x = position[here, 0] - position[there, 0]
+                    y = position[here, 1] - position[there, 1]
+                    z = position[here, 2] - position[there, 2]
+                    if x * x + y * y + z * z <= square:
+                        weights[world, t, n, other] = weights[world, t, other, n] = 1.0
+                        near[n] += 1
+                        near[other] += 1
+            for n in range(agents):
+                share = np.float32(1.0) / np.float32(max(near[n], 1))
+                for other in range(agents):
+                    weights[world, t, n, other] *= share

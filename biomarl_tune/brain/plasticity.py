@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from biomarl_tune.brain.activation import fast_tanh, tanh_, tanh_backward_
+from biomarl_tune.compiled import compiled_loosely
 
 
 class Write(NamedTuple):
@@ -170,6 +173,35 @@ class ChunkPass:
         if d_gate is not None:
             change += d_gate.view_as(change)
         torch.ops.aten.sigmoid_backward.grad_input(change, self.gate, grad_input=d_gates[0])
+
+
+@compiled_loosely
+def write_and_read(
+    written: NDArray[np.float32],  # [3K + 1, B] queries, keys of any length, values and gates
+    memory: NDArray[np.float32],  # [K, V, B] before the step; overwritten by that after it
+    eta: np.float32,
+    read: NDArray[np.float32],  # [V, B] takes what is read
+) -> None:
+    """Do what ``recurrent_step`` does, columns first."""
+    width, _, rows = memory.shape
+    keep = np.float32(1.0) - eta
+    strength = np.zeros(rows, np.float32)
+    for i in range(width):
+        for row in range(rows):
+            strength[row] += written[width + i, row] * written[width + i, row]
+    for row in range(rows):
+        length = max(np.sqrt(strength[row]), np.float32(1e-12))
+        strength[row] = eta * written[3 * width, row] / length
+    push = np.empty(rows, np.float32)
+    read[:] = 0.0
+    for i in range(width):
+        for row in range(rows):
+            push[row] = strength[row] * written[width + i, row]
+        for j in range(width):
+            for row in range(rows):
+                now = keep * memory[i, j, row] + push[row] * written[2 * width + j, row]
+                memory[i, j, row] = now
+                read[j, row] += written[i, row] * now
 
 
 def _written(columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

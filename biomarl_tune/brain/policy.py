@@ -89,14 +89,9 @@ class BioPolicy(nn.Module):
         nn.init.zeros_(self.attention.query.weight)
 
     def initial_memory(self, worlds: int) -> Tensor:
-        """Return empty memories [worlds, N, K, V]."""
+        """Return empty memories [worlds, N, K, V], the agents last in the computer's memory."""
         width = self.model.memory_dim
-        return torch.zeros(worlds, self.agents, width, width)
-
-    @property
-    def neighbours(self) -> NDArray[np.int64]:
-        """Cells in communication range of each [C, .], padded with C."""
-        return self._neighbourhood.lists.numpy()
+        return torch.zeros(width, width, worlds, self.agents).permute(2, 3, 0, 1)
 
     def step(self, obs: Tensor, memory: Tensor) -> PolicyOutput:
         """Answer one step of whole worlds, in the recurrent form.
@@ -161,7 +156,7 @@ class BioPolicy(nn.Module):
         if said is not None:
             message = said.view(-1, self.agents, model.message_dim)
             heard = hear(
-                message, self._cells(rows).view(-1, self.agents), self._neighbourhood
+                message, self.cells(rows).view(-1, self.agents), self._neighbourhood
             ).flatten(0, 1)
             taken_in.append((heard, self.actor_heard, self.critic_heard))
             message = message.view(*shape, -1)
@@ -197,11 +192,11 @@ class BioPolicy(nn.Module):
         logits = out[: lattice.NUM_MOVES]
         return logits if bias is None else logits + bias.T, out[lattice.NUM_MOVES]
 
-    def ears(self, obs: Tensor) -> Ears:
-        """Return who hears whom, from the positions observed [W, T, N, 12]."""
-        return Ears(self._cells(obs), self._neighbourhood)
+    def ears(self, cell: NDArray[np.int64]) -> Ears:
+        """Return who hears whom of agents in cells [W, T, N]."""
+        return Ears(cell, self._neighbourhood)
 
-    def _cells(self, obs: Tensor) -> Tensor:
+    def cells(self, obs: Tensor) -> Tensor:
         """Return the cell [...] that each observed position [..., 12] stands for."""
         scale = obs.new_tensor([0.5 * (n - 1) for n in self._grid])
         x, y, z = ((obs[..., POSITION] + 1.0) * scale).round_().unbind(dim=-1)

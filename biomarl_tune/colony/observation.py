@@ -23,7 +23,7 @@ COLUMN_NAMES = (
 
 
 @compiled
-def observe(  # noqa: PLR0913, PLR0917 - what a world holds, and the lattice
+def observe(  # noqa: C901, PLR0913, PLR0917 - what a world holds, and the lattice
     out: NDArray[np.float32],  # [E, N, 12]
     cell: NDArray[np.int64],  # [E, N]
     carrying: NDArray[np.bool_],  # [E, N]
@@ -35,22 +35,22 @@ def observe(  # noqa: PLR0913, PLR0917 - what a world holds, and the lattice
     """Write what the agents observe into ``out``."""
     worlds, agents = cell.shape
     cells = position.shape[0]
-    count = np.zeros(cells + 1, dtype=np.int64)
+    count, in_range = np.zeros(cells + 1, np.int64), np.zeros(cells, np.int64)
     others = np.float32(max(agents - 1, 1))
     for world in range(worlds):
         for agent in range(agents):
             count[cell[world, agent]] += 1
         for agent in range(agents):
             here = cell[world, agent]
-            row = out[world, agent]
             for axis in range(position.shape[1]):
-                row[axis] = position[here, axis]
+                out[world, agent, axis] = position[here, axis]
             for move in range(moves.shape[1]):
-                row[SCENT.start + move] = smell[world, moves[here, move]]
-            row[CARRYING] = carrying[world, agent]
-            in_range = 0
-            for place in near[here]:
-                in_range += count[place]
-            row[CROWD] = np.float32(in_range - 1) / others
+                out[world, agent, SCENT.start + move] = smell[world, moves[here, move]]
+            out[world, agent, CARRYING] = carrying[world, agent]
+            if in_range[here] == 0:
+                for k in range(near.shape[1]):
+                    in_range[here] += count[near[here, k]]
+            out[world, agent, CROWD] = np.float32(in_range[here] - 1) / others
         for agent in range(agents):
-            count[cell[world, agent]] = 0
+            here = cell[world, agent]
+            count[here] = in_range[here] = 0

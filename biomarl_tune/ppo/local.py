@@ -11,6 +11,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from biomarl_tune.brain.joined import FlatWeights
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
@@ -33,8 +34,8 @@ def new_policy(experiment: Experiment) -> BioPolicy:
 
 
 def new_optimizer(policy: BioPolicy, experiment: Experiment) -> Adam:
-    """Return Adam over the brain's parameters."""
-    return Adam(policy.parameters(), experiment.ppo.learning_rate)
+    """Return Adam for the brain's weights."""
+    return Adam(FlatWeights(policy).vector.numel(), experiment.ppo.learning_rate)
 
 
 def finite(scalars: dict[str, float]) -> dict[str, float]:

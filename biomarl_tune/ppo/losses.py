@@ -14,6 +14,8 @@ from biomarl_tune.experiment import PPOSettings
 
 Batch = dict[str, Tensor]
 
+LEAST_WEIGHT = 1e-8  # of the attention; the logarithm of less is not taken
+
 
 def log_probabilities(logits: Tensor) -> Tensor:
     """Return ``log softmax`` over the last axis; torch's own is slow on a short last axis."""
@@ -68,7 +70,7 @@ def loudness_loss(message: Tensor) -> Tensor:
 
 def attention_loss(weights: Tensor) -> Tensor:
     """Mean entropy in nats of the attention weights [..., 7]: the cost of looking everywhere."""
-    return -(weights * weights.clamp(min=1e-8).log()).sum(dim=-1).mean()
+    return -(weights * weights.clamp(min=LEAST_WEIGHT).log()).sum(dim=-1).mean()
 
 
 def losses(output: PolicyOutput, batch: Batch, ppo: PPOSettings) -> Batch:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biomarl_tune.colony.lattice import NUM_MOVES
-from biomarl_tune.compiled import compiled
+from biomarl_tune.compiled import compiled, compiled_loosely
 
 
 @dataclass
@@ -102,6 +102,18 @@ def like_pairs(
             together[group] = 0
             chosen[group] = 0
     return alike, pairs
+
+
+@compiled_loosely
+def summed_norms(
+    vectors: NDArray[np.float32],  # [W, B]
+) -> float:
+    """Return the sum of the lengths of B vectors."""
+    square = np.zeros(vectors.shape[1], np.float32)
+    for column in range(vectors.shape[0]):
+        for row in range(vectors.shape[1]):
+            square[row] += vectors[column, row] * vectors[column, row]
+    return float(np.sqrt(square).sum())
 
 
 @compiled

@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-5
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015) in one fused call for all parameters.
+    """Adam (Kingma and Ba 2015) in one fused call for one vector of P weights.
 
-    It has what both engines use of a ``torch.optim.Optimizer``, and equals ``torch.optim.Adam``.
+    It equals ``torch.optim.Adam``, and has what RLlib's learner uses of an optimiser.
 
     Args:
-        parameters: the weights; those without a gradient are left as they are.
+        size: P.
         learning_rate: the step size.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
-        params = list(parameters)
-        self.param_groups: list[dict[str, Any]] = [{"params": params, "lr": learning_rate}]
+    def __init__(self, size: int, learning_rate: float) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"lr": learning_rate}]
         self._step = torch.zeros(())  # taken so far
-        self._means = [torch.zeros_like(p) for p in params]  # of the gradients, decaying
-        self._squares = [torch.zeros_like(p) for p in params]  # of their squares, decaying
-
-    def zero_grad(self) -> None:
-        """Drop the gradients."""
-        for parameter in self.param_groups[0]["params"]:
-            parameter.grad = None
+        self._mean = torch.zeros(size)  # of the gradients, decaying
+        self._square = torch.zeros(size)  # of their squares, decaying
 
     @torch.no_grad()
-    def step(self, divisor: Tensor | None = None) -> None:
-        """Move every parameter that has a gradient, in place.
+    def step(self, weights: Tensor, gradient: Tensor, divisor: Tensor | None = None) -> None:
+        """Move the weights, in place.
 
         Args:
-            divisor: of all gradients, before anything else is done with them.
+            weights: [P].
+            gradient: [P]; where it is 0 from the first step on, the weight stays as it is.
+            divisor: of the gradient, before anything else is done with it.
         """
-        group = self.param_groups[0]
-        columns = (group["params"], self._means, self._squares)
-        rows = [row for row in zip(*columns, strict=True) if row[0].grad is not None]
-        params, means, squares = (list(column) for column in zip(*rows, strict=True))
         self._step += 1.0
         torch._fused_adam_(  # what torch.optim.Adam calls
-            params,
-            [parameter.grad for parameter in params],
-            means,
-            squares,
+            [weights],
+            [gradient],
+            [self._mean],
+            [self._square],
             [],
-            [self._step] * len(params),
-            lr=group["lr"],
+            [self._step],
+            lr=self.param_groups[0]["lr"],
             beta1=_BETAS[0],
             beta2=_BETAS[1],
             weight_decay=0.0,
@@ -65,13 +56,12 @@ class Adam:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the learning rate, the number of steps and the running moments."""
-        columns = {"steps": [self._step], "means": self._means, "squares": self._squares}
-        return {"lr": self.param_groups[0]["lr"], "state": columns}
+        state = {"step": self._step, "mean": self._mean, "square": self._square}
+        return {"lr": self.param_groups[0]["lr"], "state": state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where ``state_dict`` was called."""
         self.param_groups[0]["lr"] = state["lr"]
-        columns: dict[str, list[Tensor]] = self.state_dict()["state"]
-        for name, tensors in columns.items():
-            for tensor, saved in zip(tensors, state["state"][name], strict=True):
-                tensor.copy_(torch.as_tensor(saved))
+        tensors: dict[str, Tensor] = self.state_dict()["state"]
+        for name, tensor in tensors.items():
+            tensor.copy_(torch.as_tensor(state["state"][name]))

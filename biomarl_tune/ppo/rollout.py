@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from biomarl_tune.brain.joined import joined
-from biomarl_tune.brain.moment import act
+from biomarl_tune.brain.joined import FlatWeights, factors
+from biomarl_tune.brain.moment import Moment
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
 from biomarl_tune.colony import lattice
 from biomarl_tune.colony.observation import NUM_COLUMNS
@@ -27,9 +27,10 @@ _WORLD_STREAM, _ACTION_STREAM = 1, 2  # not 0: a seed (s, i, 0) is the same as (
 
 
 class Step(NamedTuple):
-    """One step of all worlds."""
+    """One step of all worlds; the next one overwrites the output."""
 
     obs: Tensor  # [E, N, 12] what was acted on
+    cell: NDArray[np.int64]  # [E, N] where every agent was
     first: NDArray[np.bool_]  # [E] the step began an episode
     output: PolicyOutput
     actions: Tensor  # [E, N]
@@ -96,12 +97,13 @@ class ActingColony:
         self.memory = policy.initial_memory(len(seeds))  # [E, N, K, V]
         self.fresh = np.ones(len(seeds), dtype=np.bool_)  # [E] the next step begins an episode
         self._agents = env.num_agents
+        self._moment = Moment(policy, len(seeds))
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Act from now on with the weights that the brain has now."""
-        self._weights = joined(self.policy)
+        self._weights = factors(FlatWeights.of(self.policy).parts)
 
     @property
     def worlds(self) -> int:
@@ -130,7 +132,8 @@ class ActingColony:
             idle: so many agents, the first ones, stand still whatever they think.
         """
         obs, first = self.observe(), self.fresh
-        output = act(self.policy, self._weights, obs, self.colony.state.cell, self.memory)
+        cell = self.colony.state.cell.copy()
+        output = self._moment.answer(self._weights, obs, cell, self.memory)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
@@ -138,13 +141,13 @@ class ActingColony:
             actions[:, :idle] = lattice.STAY
         transition = self.colony.step(actions.numpy())
         self.fresh = np.zeros_like(first)
-        return Step(obs, first, output, actions, logp, transition)
+        return Step(obs, cell, first, output, actions, logp, transition)
 
     def values(self, worlds: NDArray[np.int64]) -> Tensor:
         """Return the values of what some worlds observe now, [len(worlds), N]."""
         obs, cell = self.observe()[worlds], self.colony.state.cell[worlds]
-        memory = self.memory[worlds]  # a copy
-        return act(self.policy, self._weights, obs, cell, memory).value
+        memory = self.policy.initial_memory(len(worlds)).copy_(self.memory[worlds])
+        return Moment(self.policy, len(worlds)).answer(self._weights, obs, cell, memory).value
 
     def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
         """Reset some worlds and empty the memories of their agents."""

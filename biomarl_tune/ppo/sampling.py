@@ -21,6 +21,7 @@ from biomarl_tune.ppo.losses import Batch
 from biomarl_tune.ppo.measures import (
     Measures,
     like_pairs,
+    summed_norms,
     summed_trails,
     tally,
 )
@@ -147,11 +148,10 @@ class Sampler:
         memory, measures = acting.memory.clone(), Measures()
         chance, cells = acting.draw(steps), self.experiment.env.num_cells
         for t in range(steps):
-            cell = acting.colony.state.cell.copy()
             carrying = acting.colony.state.carrying.copy()
             step = acting.advance(chance[t])
             trajectory.record(t, step)
-            alike, pairs = like_pairs(cell, carrying, step.actions.numpy(), cells)
+            alike, pairs = like_pairs(step.cell, carrying, step.actions.numpy(), cells)
             measures.alike += alike
             measures.pairs += pairs
             self._measure(measures, step)
@@ -182,9 +182,9 @@ class Sampler:
         measures.pheromone += strength
         measures.coverage += above
         if output.gate is not None:
-            measures.memory_norm += _summed_norms(self.acting.memory, (2, 3))
+            measures.memory_norm += summed_norms(_columns(self.acting.memory.flatten(2)))
         if output.message is not None:
-            measures.message_norm += _summed_norms(output.message, (2,))
+            measures.message_norm += summed_norms(_columns(output.message))
 
     def _count_episodes(self, measures: Measures, ended: np.ndarray[Any, Any]) -> None:
         whole = ended[self._whole[ended]]
@@ -228,5 +228,6 @@ class Sampler:
         self._whole, self._return = state["whole"], state["return"]
 
 
-def _summed_norms(vectors: Tensor, axes: tuple[int, ...]) -> float:
-    return float(torch.linalg.vector_norm(vectors, dim=axes).sum())
+def _columns(vectors: Tensor) -> NDArray[np.float32]:
+    """Return [E, N, W] as [W, E N]."""
+    return vectors.permute(2, 0, 1).flatten(1).numpy()

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from biomarl_tune.brain.chunk import Chunk
-from biomarl_tune.brain.passes import answer
+from biomarl_tune.brain.joined import FlatWeights
+from biomarl_tune.brain.passes import Pass
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.losses import Batch
-from biomarl_tune.ppo.objective import Rows, objective
+from biomarl_tune.ppo.objective import Losses, Rows, objective
 from biomarl_tune.ppo.optimizer import Adam
 from biomarl_tune.ppo.precision import hidden_dtype
 
@@ -49,7 +50,7 @@ class Minibatch:
     @property
     def rows(self) -> Rows:
         """What the losses need."""
-        return Rows(self.actions.view(1, -1), *self.floats.flatten(1))
+        return Rows(self.actions.view(-1), *self.floats.flatten(1))
 
 
 def normalised(advantages: Tensor) -> Tensor:
@@ -73,26 +74,30 @@ def minibatches(
 
 
 def gradient_step(
-    policy: BioPolicy, optimizer: Adam, minibatch: Minibatch, experiment: Experiment
-) -> Batch:
-    """Take one step of the optimiser on one minibatch and return its losses, detached."""
-    output = answer(policy, minibatch.chunk, dtype=hidden_dtype(experiment))
-    parts = objective(output, minibatch.rows, experiment.ppo)
-    optimizer.zero_grad()
-    parts["total"].backward()  # type: ignore[no-untyped-call]
-    optimizer.step(_excess(optimizer, experiment.ppo.max_grad_norm))
-    return {name: part.detach() for name, part in parts.items()}
+    weights: FlatWeights,
+    gradient: FlatWeights,
+    optimizer: Adam,
+    minibatch: Minibatch,
+    experiment: Experiment,
+) -> Losses:
+    """Take one step of the optimiser on one minibatch and return its losses.
+
+    Args:
+        weights: of the brain; moved.
+        gradient: overwritten.
+        optimizer: of as many weights.
+        minibatch: what is learned from.
+        experiment: the settings.
+    """
+    passed = Pass(minibatch.chunk, weights.parts, hidden_dtype(experiment))
+    losses, slope = objective(passed.output, minibatch.rows, experiment.ppo)
+    passed.backward(slope, gradient.parts)
+    excess = (gradient.vector.norm() + 1e-6) / experiment.ppo.max_grad_norm  # times too long
+    optimizer.step(weights.vector, gradient.vector, excess.clamp(min=1.0))
+    return losses
 
 
-def _excess(optimizer: Adam, greatest: float) -> Tensor:
-    """Return how many times too long the gradients are, all of them together; 1 or more."""
-    parameters = optimizer.param_groups[0]["params"]
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001 - as clip_grad_norm_
-    excess: Tensor = (norm + 1e-6) / greatest
-    return excess.clamp(min=1.0)
-
-
+@torch.no_grad()
 def update(
     policy: BioPolicy,
     optimizer: Adam,
@@ -104,7 +109,7 @@ def update(
 
     Args:
         policy: the brain.
-        optimizer: over its parameters.
+        optimizer: of as many weights as its ``FlatWeights`` hold.
         batch: as ``Sampler.sample`` returns it.
         experiment: the settings.
         generator: shuffles the worlds.
@@ -114,15 +119,17 @@ def update(
         ``explained_variance``.
     """
     whole = Minibatch.whole(policy, {**batch, "advantages": normalised(batch["advantages"])})
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    weights, gradient = FlatWeights.of(policy), FlatWeights(policy)
+    found: dict[str, list[float]] = defaultdict(list)
     count = 0
     for _ in range(experiment.ppo.num_epochs):
         chosen = minibatches(batch["obs"].shape[0], experiment, generator)
         count = len(chosen)
         for worlds in chosen:
             part = whole.select(torch.from_numpy(worlds))
-            for name, loss in gradient_step(policy, optimizer, part, experiment).items():
+            for name, loss in gradient_step(weights, gradient, optimizer, part, experiment).items():
                 found[name].append(loss)
+    weights.write_to(policy)
     found["kl"] = found["kl"][-count:]
-    means = {name: float(torch.stack(values).mean()) for name, values in found.items()}
+    means = {name: float(np.mean(values)) for name, values in found.items()}
     return {**means, "explained_variance": explained_variance(batch["values"], batch["returns"])}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from biomarl_tune.brain.communication import Neighbourhood, hear
+from biomarl_tune.brain.communication import Ears, Neighbourhood, hear
 from biomarl_tune.colony import lattice
 
 neighbourhood = Neighbourhood
@@ -76,15 +76,19 @@ def test_gradients_flow_to_the_speakers():
 
 
 @pytest.mark.parametrize("reach", [0.0, 1.0, 3**0.5, 2.5, 20.0])
-def test_pairs_of_a_large_lattice_are_those_of_the_lists(reach):
-    """Without a matrix distances decide, with the same answer."""
-    grid = (9, 8, 8)
-    large = Neighbourhood(grid, reach)
-    cell = torch.randint(576, (3, 40), generator=torch.Generator().manual_seed(0))
-    expected = [
-        [[1.0 if two in large.lists[one] else 0.0 for two in world] for one in world]
-        for world in cell
-    ]
+@pytest.mark.parametrize("agents", [5, 70], ids=["by pairs", "by cells"])
+def test_ears_hear_what_is_heard(reach, agents):
+    """At every step of every world, laid out columns first; and back is the transposed."""
+    grid, generator = (9, 8, 8), torch.Generator().manual_seed(0)
+    near = neighbourhood(grid, reach)
+    cell = torch.randint(576, (2, 3, agents), generator=generator)
+    said = torch.randn(4, 2, agents, 3, generator=generator)
+    ears = Ears(cell.numpy(), near)
+    expected = hear(said.permute(1, 3, 2, 0).flatten(0, 1), cell.flatten(0, 1), near)
+    gradient = torch.randn(said.shape, generator=generator)
 
-    assert large._matrix is None
-    assert torch.equal(large.pairs(cell), torch.tensor(expected))
+    heard, back = ears.hear(said), ears.back(gradient)
+
+    wanted = expected.view(2, 3, agents, 4).permute(3, 0, 2, 1)
+    torch.testing.assert_close(heard, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close((heard * gradient).sum(), (said * back).sum(), rtol=1e-4, atol=1e-4)

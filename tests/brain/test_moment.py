@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from biomarl_tune.brain.joined import joined
-from biomarl_tune.brain.moment import act
+from biomarl_tune.brain.joined import FlatWeights, factors
+from biomarl_tune.brain.moment import Moment
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.world import Colony
 from biomarl_tune.experiment import EnvSettings, ModelSettings
@@ -31,7 +31,15 @@ def scene(off=(), env=ENV):
     with torch.no_grad():
         for parameter in brain.parameters():
             parameter.normal_(0, 0.5)
-    return brain, torch.from_numpy(obs), colony.state.cell, torch.randn(3, env.num_agents, 3, 3)
+    memory = brain.initial_memory(3).normal_()
+    return brain, torch.from_numpy(obs), colony.state.cell, memory
+
+
+def answer(brain, obs, cell, memory):
+    """Return what the brain answers at a moment, and leave the memories as they are."""
+    again = brain.initial_memory(len(obs)).copy_(memory)
+    weights = factors(FlatWeights.of(brain).parts)
+    return Moment(brain, len(obs)).answer(weights, obs, cell, again)
 
 
 @torch.no_grad()
@@ -42,7 +50,7 @@ def test_a_step_is_the_plain_brains(off, env):
     brain, obs, cell, memory = scene(off, env)
     expected = brain.step(obs, memory)
 
-    found = act(brain, joined(brain), obs, cell, memory.clone())
+    found = answer(brain, obs, cell, memory)
 
     for name, column in vars(expected).items():
         if column is None:
@@ -60,20 +68,23 @@ def test_an_agent_that_nobody_is_near_hears_nothing():
     silent = BioPolicy(ENV, MODEL.model_copy(update={"messages": False}))
     silent.load_state_dict(brain.state_dict())
 
-    heard = act(brain, joined(brain), obs, cell, memory.clone()).logits[0]
-    unheard = act(silent, joined(silent), obs, cell, memory.clone()).logits[0]
+    heard = answer(brain, obs, cell, memory).logits[0]
+    unheard = answer(silent, obs, cell, memory).logits[0]
 
     torch.testing.assert_close(heard[0], unheard[0])
     assert not torch.allclose(heard[1], unheard[1])
 
 
 @torch.no_grad()
-def test_memories_are_overwritten():
-    """No memory is copied from step to step."""
-    brain, obs, cell, _ = scene()
-    memory = brain.initial_memory(3)
+def test_steps_follow_one_another():
+    """Memories are overwritten, so that the second step finds what the first one wrote."""
+    brain, obs, cell, memory = scene()
+    weights, moment = factors(FlatWeights.of(brain).parts), Moment(brain, 3)
+    expected = brain.step(obs, brain.step(obs, memory).memory)
 
-    after = act(brain, joined(brain), obs, cell, memory).memory
+    for _ in range(2):
+        found = moment.answer(weights, obs, cell, memory)
 
-    assert after.data_ptr() == memory.data_ptr()
-    assert memory.any()
+    assert found.memory is memory
+    torch.testing.assert_close(memory, expected.memory, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-5, atol=1e-5)

@@ -128,7 +128,7 @@ def test_cells_are_read_from_the_observation(grid):
     colony.state.cell[:] = np.random.default_rng(0).integers(env.num_cells, size=(2, 50))
     colony.observe(out)
 
-    cells = policy(env)._cells(torch.from_numpy(out))
+    cells = policy(env).cells(torch.from_numpy(out))
 
     assert np.array_equal(cells.numpy(), colony.state.cell)
 

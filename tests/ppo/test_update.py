@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from biomarl_tune.brain.joined import FlatWeights
 from biomarl_tune.ppo import update as learning
 from biomarl_tune.ppo.local import new_optimizer, new_policy
 from biomarl_tune.ppo.losses import losses
@@ -104,23 +105,22 @@ def test_an_update_leaves_its_batch_alone(tiny):
     assert all(torch.equal(batch[name], column) for name, column in before.items())
 
 
-class Descent(torch.optim.SGD):
+class Descent:
     """Plain gradient descent that divides gradients first, as our Adam does."""
 
-    def step(self, divisor):
-        """Move by the gradients over the divisor."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad /= divisor
-        super().step()
+    def __init__(self, learning_rate):
+        self.learning_rate = learning_rate
+
+    def step(self, weights, gradient, divisor):
+        """Move by the gradient over the divisor."""
+        weights -= self.learning_rate * gradient / divisor
 
 
 def test_nothing_is_learned_from_nothing(tiny):
     """With no advantage and right values no weight moves."""
     experiment = tiny({"ppo.entropy_coefficient": 0.0, "ppo.detector_coefficient": 0.0})
     policy, _, batch = learner(experiment)
-    optimizer = Descent(policy.parameters(), lr=0.1)
+    optimizer = Descent(0.1)
     batch["advantages"] = torch.zeros_like(batch["advantages"])
     batch["returns"] = answered(policy, batch).value
     before = {name: weight.clone() for name, weight in policy.state_dict().items()}
@@ -167,11 +167,11 @@ def test_a_step_is_no_longer_than_its_norm_allows(tiny):
     """Gradients are scaled down to the greatest norm before the optimiser sees them."""
     experiment = tiny({"ppo.max_grad_norm": 1e-3})
     policy, _, batch = learner(experiment)
-    optimizer = Descent(policy.parameters(), lr=1.0)
-    before = torch.cat([p.detach().flatten().clone() for p in policy.parameters()])
+    weights, gradient = FlatWeights.of(policy), FlatWeights(policy)
+    before = weights.vector.clone()
 
-    whole = learning.Minibatch.whole(policy, batch)
-    learning.gradient_step(policy, optimizer, whole, experiment)
+    with torch.no_grad():
+        whole = learning.Minibatch.whole(policy, batch)
+        learning.gradient_step(weights, gradient, Descent(1.0), whole, experiment)
 
-    after = torch.cat([p.detach().flatten() for p in policy.parameters()])
-    assert float((after - before).norm()) == pytest.approx(1e-3, rel=0.02)
+    assert float((weights.vector - before).norm()) == pytest.approx(1e-3, rel=0.02)
