@@ -129,9 +129,38 @@ class Ears:
             _listen(columns.numpy(), self._cell, near, heard.numpy(), transposed)
             return heard
         weights = self._weights.flatten(0, 1)
-        rows = columns.permute(1, 3, 0, 2).reshape(-1, width, agents)
-        heard = torch.bmm(rows, weights if transposed else weights.transpose(1, 2))
-        return heard.view(worlds, steps, width, agents).permute(2, 0, 3, 1)
+        by_step = torch.empty(worlds, steps, width, agents)
+        _steps_first(columns.numpy(), by_step.numpy())
+        heard = torch.bmm(by_step.flatten(0, 1), weights if transposed else weights.mT)
+        found = torch.empty(columns.shape)
+        _steps_last(heard.view(by_step.shape).numpy(), found.numpy())
+        return found
+
+
+@compiled
+def _steps_first(
+    columns: NDArray[np.float32],  # [M, W, N, T]
+    out: NDArray[np.float32],  # [W, T, M, N]
+) -> None:
+    width, worlds, agents, steps = columns.shape
+    for world in range(worlds):
+        for i in range(width):
+            for n in range(agents):
+                for t in range(steps):
+                    out[world, t, i, n] = columns[i, world, n, t]
+
+
+@compiled
+def _steps_last(
+    columns: NDArray[np.float32],  # [W, T, M, N]
+    out: NDArray[np.float32],  # [M, W, N, T]
+) -> None:
+    worlds, steps, width, agents = columns.shape
+    for world in range(worlds):
+        for i in range(width):
+            for n in range(agents):
+                for t in range(steps):
+                    out[i, world, n, t] = columns[world, t, i, n]
 
 
 @compiled

@@ -69,13 +69,13 @@ def python_calls(run):
     return calls["call"] + calls["c_call"]
 
 
-@pytest.mark.parametrize(("full", "bound"), [(True, 660), (False, 450)])
+@pytest.mark.parametrize(("full", "bound"), [(True, 375), (False, 195)])
 def test_python_calls_of_a_minibatch(full, bound):
     """Nothing is done row by row or agent by agent."""
     assert python_calls(learner(full=full)) / MINIBATCHES <= bound
 
 
-@pytest.mark.parametrize(("full", "bound"), [(True, 275), (False, 155)])
+@pytest.mark.parametrize(("full", "bound"), [(True, 120), (False, 53)])
 def test_operations_of_a_minibatch(full, bound):
     """Torch is called for few, large operations."""
     learn = learner(full=full)
@@ -86,7 +86,7 @@ def test_operations_of_a_minibatch(full, bound):
     assert work.operations.total() / MINIBATCHES <= bound, work.operations.most_common(20)
 
 
-@pytest.mark.parametrize(("full", "bound"), [(True, 5400), (False, 1550)])
+@pytest.mark.parametrize(("full", "bound"), [(True, 4600), (False, 1400)])
 def test_bytes_made_by_a_minibatch(full, bound):
     """New memory is written for the layers once, and not copied around: bytes an agent step."""
     learn = learner(full=full)

@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_passed_over(build, small, tmp_path):
     first = build(small, trial)
     first.train()
     first.train()
-    state = tmp_path / "trials/7/checkpoints/iteration-000002/state/algorithm_state.pkl"
+    state = tmp_path / "trials/7/checkpoints/iteration-000002/state/rllib.pkl"
     state.write_bytes(state.read_bytes()[:-10])
     again = build(small, trial)
     assert [again.train()["iteration"] for _ in range(2)] == [1, 2]
