@@ -17,6 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,notebook]'
+	$(BIN)/python -c 'from biomarl_tune.ppo.local import compile_ahead; compile_ahead()'
 	@touch $@
 
 run: venv

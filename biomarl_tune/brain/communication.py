@@ -126,7 +126,7 @@ class Ears:
         if self._weights is None:
             heard = torch.empty(columns.shape)
             near = self._neighbourhood.lists.numpy()
-            _listen(columns.numpy(), self._cell, near, heard.numpy(), transposed)
+            listen(columns.numpy(), self._cell, near, heard.numpy(), transposed)
             return heard
         weights = self._weights.flatten(0, 1)
         by_step = torch.empty(worlds, steps, width, agents)
@@ -164,7 +164,7 @@ def _steps_last(
 
 
 @compiled
-def _listen(  # noqa: C901, PLR0912 - one pass, one loop
+def listen(  # noqa: C901, PLR0912 - one pass, one loop
     said: NDArray[np.float32],  # [M, W, N, T]
     cell: NDArray[np.int64],  # [W, T, N]
     near: NDArray[np.int64],  # [C, .] cells in range of each, padded with C

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from biomarl_tune.brain.activation import tanh_
 from biomarl_tune.brain.attention import attend
+from biomarl_tune.brain.communication import listen
 from biomarl_tune.brain.joined import OBSERVED, ONE, ORDER, REST, SCENTS, Factors
 from biomarl_tune.brain.plasticity import write_and_read
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
@@ -50,6 +51,10 @@ class Moment:
         self._told = self._second[: 2 * hidden + said]
         self._said = self._second[2 * hidden : 2 * hidden + said]
         self._written = self._second[2 * hidden + said :]
+        self._heard = torch.empty_like(self._said)
+        self._speech, self._hearing = (
+            columns.view(-1, *self._shape, 1).numpy() for columns in (self._said, self._heard)
+        )
 
     def answer(
         self, weights: Factors, obs: Tensor, cell: NDArray[np.int64], memory: Tensor
@@ -69,9 +74,8 @@ class Moment:
         torch.mm(weights.think, self._actor, out=self._next_actor)
         gate = self._remember(weights, memory)
         if weights.heard is not None:
-            said = self._said.view(-1, *self._shape, 1)
-            heard = self._policy.ears(cell[:, None]).hear(said)
-            self._layers.addmm_(weights.heard, heard.flatten(1))
+            listen(self._speech, cell[:, None], self._policy.neighbours, self._hearing, False)
+            self._layers.addmm_(weights.heard, self._heard)
         hidden = weights.critic.shape[0]
         tanh_(self._layers)
         torch.addmm(weights.act_bias, weights.act, self._layers[hidden:], out=self._moves)

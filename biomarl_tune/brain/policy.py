@@ -192,6 +192,11 @@ class BioPolicy(nn.Module):
         logits = out[: lattice.NUM_MOVES]
         return logits if bias is None else logits + bias.T, out[lattice.NUM_MOVES]
 
+    @property
+    def neighbours(self) -> NDArray[np.int64]:
+        """Cells in communication range of each [C, .], padded with C."""
+        return self._neighbourhood.lists.numpy()
+
     def ears(self, cell: NDArray[np.int64]) -> Ears:
         """Return who hears whom of agents in cells [W, T, N]."""
         return Ears(cell, self._neighbourhood)

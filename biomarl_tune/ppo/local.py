@@ -15,6 +15,7 @@ from biomarl_tune.brain.joined import FlatWeights
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.errors import TrialError
 from biomarl_tune.experiment import Experiment
+from biomarl_tune.ppo.episodes import play
 from biomarl_tune.ppo.heap import keep_freed_memory
 from biomarl_tune.ppo.losses import Batch
 from biomarl_tune.ppo.measures import Measures
@@ -131,3 +132,13 @@ class LocalTrainer:
         self.shuffle.bit_generator.state = state["shuffle"]
         self.agent_steps = state["agent_steps"]
         self._ahead = state["ahead"]
+
+
+def compile_ahead() -> None:
+    """Train and play once, so that all that is compiled is kept on disk before the first search.
+
+    Arrays of one world are laid out otherwise than those of several, so both are met.
+    """
+    trainer = LocalTrainer(Experiment())
+    trainer.train_iteration()
+    play(trainer.experiment.env, trainer.policy, [(0,)])

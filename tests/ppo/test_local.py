@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -181,3 +184,27 @@ def test_overlapping_needs_env_runners(tiny):
     plain, overlapping = LocalTrainer(tiny()), LocalTrainer(tiny({"ppo.overlap_sampling": True}))
 
     assert trained(overlapping, 2) == trained(plain, 2)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_to_compile(tmp_path):
+    """After compiling ahead a new process trains and plays other settings with what is kept."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ahead = "from biomarl_tune.ppo.local import compile_ahead; compile_ahead()"
+    later = (
+        "from biomarl_tune.experiment import Experiment\n"
+        "from biomarl_tune.ppo.episodes import play\n"
+        "from biomarl_tune.ppo.local import LocalTrainer\n"
+        "trainer = LocalTrainer(Experiment().with_settings({'env.num_agents': 70,\n"
+        "    'ppo.train_batch_size': 7000, 'model.hidden_dim': 8, 'env.grid_size': [5, 5, 5]}))\n"
+        "trainer.train_iteration()\n"
+        "play(trainer.experiment.env, trainer.policy, [(0, 0)], greedy=True)\n"
+    )
+    kept = []
+
+    for code in (ahead, later):
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=120)
+        kept.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")})
+
+    assert len(kept[0]) > 20
+    assert kept[0] == kept[1]
