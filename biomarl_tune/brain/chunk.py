@@ -1,4 +1,4 @@
-"""What whole worlds observe, laid out for the written-out passes: a chunk, or a moment.
+"""What whole worlds observe over some steps, laid out for the written-out passes.
 
 Columns come first, because a short last axis is slow; then worlds, agents, steps, so that what
 one agent writes to its memory lies together. Letters: W worlds, N agents, T steps,
@@ -18,8 +18,6 @@ from biomarl_tune.brain.plasticity import ChunkPass, decay_weights
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.lattice import NUM_MOVES
 
-_ORDER = torch.tensor(ORDER)
-
 
 @dataclass
 class Chunk:
@@ -38,7 +36,7 @@ class Chunk:
         found = 1 + NUM_MOVES if policy.model.pheromone_attention else 0
         worlds, steps, agents = obs.shape[:3]
         inputs = torch.empty(OBSERVED + found, worlds, agents, steps)
-        torch.index_select(obs.permute(3, 0, 2, 1), 0, _ORDER, out=inputs[:ONE])
+        torch.index_select(obs.permute(3, 0, 2, 1), 0, ORDER, out=inputs[:ONE])
         inputs[ONE] = 1.0
         return cls(
             inputs=inputs,

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.lattice import NUM_MOVES
-from biomarl_tune.colony.observation import CARRYING, NUM_COLUMNS, POSITION, SCENT
+from biomarl_tune.colony.observation import CARRYING, NO_SCENT, NUM_COLUMNS, POSITION, SCENT
 
 # the rows that enter: what is observed, scents first, then a one, whose weights are the biases
-ORDER = (*range(SCENT.start, SCENT.stop), *range(POSITION.start, POSITION.stop), 10, 11)
+ORDER = torch.tensor([*range(SCENT.start, SCENT.stop), *NO_SCENT])
 ONE = NUM_COLUMNS
 OBSERVED = NUM_COLUMNS + 1
 SCENTS, REST = slice(0, NUM_MOVES), slice(NUM_MOVES, OBSERVED)  # the rest has the one at its end

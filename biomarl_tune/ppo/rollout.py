@@ -94,7 +94,6 @@ class ActingColony:
         self.policy = policy
         self.colony = Colony(env, [(*seed, _WORLD_STREAM) for seed in seeds])
         self.generators = [np.random.default_rng((*seed, _ACTION_STREAM)) for seed in seeds]
-        self.memory = policy.initial_memory(len(seeds))  # [E, N, K, V]
         self.fresh = np.ones(len(seeds), dtype=np.bool_)  # [E] the next step begins an episode
         self._agents = env.num_agents
         self._moment = Moment(policy, len(seeds))
@@ -104,6 +103,11 @@ class ActingColony:
     def refresh(self) -> None:
         """Act from now on with the weights that the brain has now."""
         self._weights = factors(FlatWeights.of(self.policy).parts)
+
+    @property
+    def memory(self) -> Tensor:
+        """What the agents remember [E, N, K, V]; written in place."""
+        return self._moment.memory
 
     @property
     def worlds(self) -> int:
@@ -133,7 +137,7 @@ class ActingColony:
         """
         obs, first = self.observe(), self.fresh
         cell = self.colony.state.cell.copy()
-        output = self._moment.answer(self._weights, obs, cell, self.memory)
+        output = self._moment.answer(self._weights, obs, cell)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
@@ -146,8 +150,9 @@ class ActingColony:
     def values(self, worlds: NDArray[np.int64]) -> Tensor:
         """Return the values of what some worlds observe now, [len(worlds), N]."""
         obs, cell = self.observe()[worlds], self.colony.state.cell[worlds]
-        memory = self.policy.initial_memory(len(worlds)).copy_(self.memory[worlds])
-        return Moment(self.policy, len(worlds)).answer(self._weights, obs, cell, memory).value
+        moment = Moment(self.policy, len(worlds))
+        moment.memory.copy_(self.memory[worlds])
+        return moment.answer(self._weights, obs, cell).value
 
     def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
         """Reset some worlds and empty the memories of their agents."""

@@ -1,5 +1,7 @@
 """A step of the brain while sampling is that of the plain brain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,10 +38,11 @@ def scene(off=(), env=ENV):
 
 
 def answer(brain, obs, cell, memory):
-    """Return what the brain answers at a moment, and leave the memories as they are."""
-    again = brain.initial_memory(len(obs)).copy_(memory)
-    weights = factors(FlatWeights.of(brain).parts)
-    return Moment(brain, len(obs)).answer(weights, obs, cell, again)
+    """Return what the brain answers at a moment, the memories after it among that."""
+    moment = Moment(brain, len(obs))
+    moment.memory.copy_(memory)
+    output = moment.answer(factors(FlatWeights.of(brain).parts), obs, cell)
+    return replace(output, memory=moment.memory)
 
 
 @torch.no_grad()
@@ -80,11 +83,11 @@ def test_steps_follow_one_another():
     """Memories are overwritten, so that the second step finds what the first one wrote."""
     brain, obs, cell, memory = scene()
     weights, moment = factors(FlatWeights.of(brain).parts), Moment(brain, 3)
+    moment.memory.copy_(memory)
     expected = brain.step(obs, brain.step(obs, memory).memory)
 
     for _ in range(2):
-        found = moment.answer(weights, obs, cell, memory)
+        found = moment.answer(weights, obs, cell)
 
-    assert found.memory is memory
-    torch.testing.assert_close(memory, expected.memory, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(moment.memory, expected.memory, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.logits, expected.logits, rtol=1e-5, atol=1e-5)

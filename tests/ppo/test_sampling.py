@@ -132,7 +132,7 @@ def replayed(twin, actions):
         logp = torch.log_softmax(output.logits, dim=-1)
         transition = twin.colony.step(actions[:, t].numpy())
         final = policy.step(twin.observe(), output.memory).value
-        twin.memory = output.memory
+        twin.memory.copy_(output.memory)
         twin.begin_episodes(np.flatnonzero(transition.done))
         found = {
             "obs": obs,
