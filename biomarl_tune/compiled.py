@@ -1,7 +1,8 @@
 """Loops over worlds and agents, compiled by numba; what is compiled is kept on disk.
 
-Numba compiles a function anew when its file changes, but not when a function that it calls in
-another file does: compiled functions call none outside their own file.
+Numba compiles a function anew when its file changes, but not when something of another file does:
+compiled functions call none outside their own file, and take from elsewhere only constants that
+define the world, such as the number of moves.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _FILES = 15  # of a run directory, beside those of its trials
 _START = {"ray": 10.0, "local": 9.0}  # imports, Ray, the first process; tables, report at the end
 _NEW_PROCESS = {"ray": 2.5, "local": 0.05}
 _REUSED_PROCESS = {"ray": 0.1, "local": 0.05}
-_CHECKPOINT_FILES = {"ray": 22, "local": 5}
+_CHECKPOINT_FILES = 5
 _PROCESS_MB = {"ray": 200.0, "local": 0.0}  # on top of a trial's own
 
 
@@ -93,7 +93,7 @@ def plan_search(spec: SearchSpec, results: Path = Path("results"), *, engine: st
     model = CostModel(corners, spec.experiment.flat(), far=engine == "ray")
     outcomes = _play(spec, model, Machine(cpus, concurrency, *_process_seconds(engine)))
     longer = spec.search.trials / min(spec.search.trials, _MOST_TRIALS)
-    disk, files = _disk(outcomes, spec, model, engine, longer)
+    disk, files = _disk(outcomes, spec, model, longer)
     memory = 1e6 * concurrency * (_dearest(outcomes, model) + _PROCESS_MB[engine])
     return Plan(
         name=spec.name,
@@ -164,7 +164,7 @@ def _dearest(outcomes: list[Outcome], model: CostModel) -> float:
 
 
 def _disk(
-    outcomes: list[Outcome], spec: SearchSpec, model: CostModel, engine: str, longer: float
+    outcomes: list[Outcome], spec: SearchSpec, model: CostModel, longer: float
 ) -> tuple[float, int]:
     """Return bytes and files of the run directory, averaged over the searches played."""
     stops = decision_iterations(spec.stopping)
@@ -174,10 +174,8 @@ def _disk(
             seeds = max(1, outcome.work[number] // max(1, iterations))
             kept = seeds * min(_KEPT, sum(stop <= iterations for stop in stops))
             cost = model.predict(outcome.settings[number])
-            # RLlib's state holds the weights once more, and its own configuration
-            extra = cost.weights_bytes + 500_000 if engine == "ray" else 0
-            size += kept * (cost.checkpoint_bytes + extra) + outcome.work[number] * _REPORT_BYTES
-            files += 1 + kept * _CHECKPOINT_FILES[engine]
+            size += kept * cost.checkpoint_bytes + outcome.work[number] * _REPORT_BYTES
+            files += 1 + kept * _CHECKPOINT_FILES
     scale = longer / len(outcomes)
     return _RECORD_BYTES + scale * size, _FILES + round(scale * files)
 

@@ -20,7 +20,7 @@ import torch
 from biomarl_tune.errors import InputError
 from biomarl_tune.experiment import Experiment, experiment_from
 from biomarl_tune.ppo.checkpoint import save_checkpoint
-from biomarl_tune.ppo.local import LocalTrainer, resident_mb
+from biomarl_tune.ppo.local import LocalTrainer, compile_ahead, resident_mb
 from biomarl_tune.search.corners import needed
 from biomarl_tune.search.space import Dimension, active, is_number, plain
 from biomarl_tune.search.spec import SearchSpec
@@ -184,6 +184,7 @@ def time_corners(spec: SearchSpec, side_by_side: int) -> list[Corner]:
     distinct = {_cost_key(experiment): experiment for experiment in experiments}
     context = multiprocessing.get_context("spawn")
     with _one_thread(), ProcessPoolExecutor(side_by_side, mp_context=context) as pool:
+        pool.submit(compile_ahead).result()  # once, not side by side and on the clock
         trees = [experiment.model_dump() for experiment in distinct.values()]
         costs = dict(zip(distinct, pool.map(time_experiment, trees), strict=True))
     return [

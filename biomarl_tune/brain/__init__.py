@@ -1,1 +1,1 @@
-"""The networks, in torch: attention, plastic memory, messages, detector and what joins them."""
+"""The networks: attention, plastic memory, messages, detector and what joins them."""

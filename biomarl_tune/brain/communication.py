@@ -115,30 +115,30 @@ class Ears:
 
     def hear(self, said: Tensor) -> Tensor:
         """Return what is heard [M, W, N, T] of what is said [M, W, N, T]."""
-        return self._apply(said, transposed=False)
+        return self._apply(said, back=False)
 
     def back(self, gradient: Tensor) -> Tensor:
         """Turn a gradient of what is heard into one of what is said, both [M, W, N, T]."""
-        return self._apply(gradient, transposed=True)
+        return self._apply(gradient, back=True)
 
-    def _apply(self, columns: Tensor, *, transposed: bool) -> Tensor:
+    def _apply(self, columns: Tensor, *, back: bool) -> Tensor:
         width, worlds, agents, steps = columns.shape
         if self._weights is None:
             heard = torch.empty(columns.shape)
             near = self._neighbourhood.lists.numpy()
-            listen(columns.numpy(), self._cell, near, heard.numpy(), transposed)
+            listen(columns.numpy(), self._cell, near, heard.numpy(), back)
             return heard
         weights = self._weights.flatten(0, 1)
         by_step = torch.empty(worlds, steps, width, agents)
-        _steps_first(columns.numpy(), by_step.numpy())
-        heard = torch.bmm(by_step.flatten(0, 1), weights if transposed else weights.mT)
+        _turn(columns.numpy(), by_step.numpy())
+        heard = torch.bmm(by_step.flatten(0, 1), weights if back else weights.mT)
         found = torch.empty(columns.shape)
-        _steps_last(heard.view(by_step.shape).numpy(), found.numpy())
+        _turn_back(heard.view(by_step.shape).numpy(), found.numpy())
         return found
 
 
 @compiled
-def _steps_first(
+def _turn(
     columns: NDArray[np.float32],  # [M, W, N, T]
     out: NDArray[np.float32],  # [W, T, M, N]
 ) -> None:
@@ -151,7 +151,7 @@ def _steps_first(
 
 
 @compiled
-def _steps_last(
+def _turn_back(
     columns: NDArray[np.float32],  # [W, T, M, N]
     out: NDArray[np.float32],  # [M, W, N, T]
 ) -> None:

@@ -48,9 +48,10 @@ class Pass:
         self._weights = factors(weights, dtype)
         self._shape = chunk.inputs.shape[1:]  # W, N, T
         self._hidden = weights.critic.shape[0]
-        self._inputs = chunk.inputs.flatten(1)  # [13 (+ 8), B]
+        self._inputs = chunk.inputs.view(len(chunk.inputs), -1)  # [13 (+ 8), B]
         self._logits = self._attend()
-        self._first = self._enter(dtype)  # [2H + 1, B]
+        self._rows = self._inputs.to(dtype)
+        self._first = self._enter()  # [2H + 1, B]
         self._second = self._think()  # [2H (+ M) (+ 3K + 1), B]
         self._memory = self._remember()
         self._heard = self._hear()
@@ -67,8 +68,8 @@ class Pass:
         attend(*_arrays(projected, inputs[SCENTS], inputs[OBSERVED:], logits))
         return logits
 
-    def _enter(self, dtype: torch.dtype) -> Tensor:
-        inputs = self._inputs = self._inputs.to(dtype)
+    def _enter(self) -> Tensor:
+        inputs = self._rows
         first = inputs.new_empty(2 * self._hidden + 1, inputs.shape[1])
         torch.mm(self._weights.enter, inputs[:OBSERVED], out=first)
         if self._weights.into is not None:
@@ -119,7 +120,7 @@ class Pass:
             value=value[0],
             message=None if self._heard is None else self._said,
             gate=None if self._memory is None else self._memory.gate.flatten(),
-            attention=None if self._logits is None else self._chunk.inputs.flatten(1)[-NUM_MOVES:],
+            attention=None if self._logits is None else self._inputs[-NUM_MOVES:],
         )
 
     def backward(self, gradients: ChunkOutput, out: Joined) -> None:
@@ -145,7 +146,7 @@ class Pass:
         torch.mm(weights.critic.T, d_second[:hidden], out=d_first[: hidden + 1])
         torch.mm(weights.think.T, d_second[hidden:], out=d_first[hidden:])
         tanh_backward_(d_first, self._first)  # 0 where the one stands
-        _multiply(d_first, self._inputs[:OBSERVED].T, out.enter)
+        _multiply(d_first, self._rows[:OBSERVED].T, out.enter)
         self._attend_back(d_first[hidden + 1 :], gradients, out)
 
     def _hear_back(self, d_second: Tensor, message: Tensor | None, out: Joined) -> None:
@@ -184,8 +185,8 @@ class Pass:
         assert out.query is not None
         assert out.values is not None
         assert out.attended is not None
-        inputs = self._chunk.inputs.flatten(1)
-        d_into = (d_actor @ self._inputs[OBSERVED:].T).float()
+        inputs = self._inputs
+        d_into = (d_actor @ self._rows[OBSERVED:].T).float()
         torch.mm(d_into, values, out=out.attended)
         torch.mm(d_into.T, attended, out=out.values)
         d_attended = (into.T @ d_actor).float()

@@ -36,7 +36,7 @@ class PolicyOutput:
     logits: Tensor  # [..., N, 7]
     value: Tensor  # [..., N]
     detector: Tensor  # [..., N] logit of a breakthrough ahead
-    memory: Tensor | None  # [E, N, K, V] after the step; None for a chunk
+    memory: Tensor | None  # [E, N, K, V] after the step; None where it is kept apart
     message: Tensor | None  # [..., N, M] None when messages are off
     gate: Tensor | None  # [..., N] the neuromodulator; None when plasticity is off
     attention: Tensor | None  # [..., N, 7] weights; None when attention is off

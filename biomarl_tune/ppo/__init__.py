@@ -1,1 +1,1 @@
-"""The arithmetic of PPO, in torch, and the plain engine that runs it without Ray."""
+"""The arithmetic of PPO, and the plain engine that runs it without Ray."""

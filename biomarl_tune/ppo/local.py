@@ -135,10 +135,21 @@ class LocalTrainer:
 
 
 def compile_ahead() -> None:
-    """Train and play once, so that all that is compiled is kept on disk before the first search.
+    """Train and play a little, so that all that training runs compiled is kept on disk.
 
     Arrays of one world are laid out otherwise than those of several, so both are met.
     """
-    trainer = LocalTrainer(Experiment())
-    trainer.train_iteration()
-    play(trainer.experiment.env, trainer.policy, [(0,)])
+    for worlds in (1, 2):
+        small = {
+            "env.num_agents": 3,
+            "env.max_episode_steps": 20,
+            "env.pheromone_diffusion": 0.1,
+            "model.hidden_dim": 8,
+            "ppo.rollout_steps": 15,
+            "ppo.train_batch_size": 45 * worlds,
+            "ppo.minibatch_size": 45,
+        }
+        trainer = LocalTrainer(Experiment().with_settings(small))
+        for _ in range(2):  # an episode ends in the second
+            trainer.train_iteration()
+        play(trainer.experiment.env, trainer.policy, [(0,)])

@@ -7,7 +7,7 @@ agent steps.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ _PARTS = ("policy_loss", "value_loss", "entropy", "kl", "detector_loss")
 def _objective(  # noqa: PLR0915 - one row at a time, nothing kept
     moves: NDArray[np.float32],  # [8, B]
     value: NDArray[np.float32],  # [B]
-    given: tuple[NDArray[np.float32], ...],  # the fields of ``Rows``
+    given: tuple[NDArray[Any], ...],  # the fields of ``Rows``
     weights: tuple[float, float, float, float],  # clip and coefficients
     d_moves: NDArray[np.float32],  # [8, B] takes the gradient
     d_value: NDArray[np.float32],  # [B] takes the gradient

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.joined import FlatWeights, factors
-from biomarl_tune.brain.moment import Moment
 from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
+from biomarl_tune.brain.step_pass import StepPass
 from biomarl_tune.colony import lattice
 from biomarl_tune.colony.observation import NUM_COLUMNS
 from biomarl_tune.colony.world import Colony, Transition
@@ -96,7 +96,7 @@ class ActingColony:
         self.generators = [np.random.default_rng((*seed, _ACTION_STREAM)) for seed in seeds]
         self.fresh = np.ones(len(seeds), dtype=np.bool_)  # [E] the next step begins an episode
         self._agents = env.num_agents
-        self._moment = Moment(policy, len(seeds))
+        self._step_pass = StepPass(policy, len(seeds))
         self.refresh()
 
     @torch.no_grad()
@@ -107,7 +107,7 @@ class ActingColony:
     @property
     def memory(self) -> Tensor:
         """What the agents remember [E, N, K, V]; written in place."""
-        return self._moment.memory
+        return self._step_pass.memory
 
     @property
     def worlds(self) -> int:
@@ -137,7 +137,7 @@ class ActingColony:
         """
         obs, first = self.observe(), self.fresh
         cell = self.colony.state.cell.copy()
-        output = self._moment.answer(self._weights, obs, cell)
+        output = self._step_pass.answer(self._weights, obs, cell)
         actions, logp = choose(output.logits, uniform)
         if greedy:
             actions = output.logits.argmax(dim=-1)
@@ -150,9 +150,9 @@ class ActingColony:
     def values(self, worlds: NDArray[np.int64]) -> Tensor:
         """Return the values of what some worlds observe now, [len(worlds), N]."""
         obs, cell = self.observe()[worlds], self.colony.state.cell[worlds]
-        moment = Moment(self.policy, len(worlds))
-        moment.memory.copy_(self.memory[worlds])
-        return moment.answer(self._weights, obs, cell).value
+        step_pass = StepPass(self.policy, len(worlds))
+        step_pass.memory.copy_(self.memory[worlds])
+        return step_pass.answer(self._weights, obs, cell).value
 
     def begin_episodes(self, worlds: NDArray[np.int64]) -> None:
         """Reset some worlds and empty the memories of their agents."""

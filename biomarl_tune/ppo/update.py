@@ -90,8 +90,8 @@ def gradient_step(
         experiment: the settings.
     """
     passed = Pass(minibatch.chunk, weights.parts, hidden_dtype(experiment))
-    losses, slope = objective(passed.output, minibatch.rows, experiment.ppo)
-    passed.backward(slope, gradient.parts)
+    losses, d_output = objective(passed.output, minibatch.rows, experiment.ppo)
+    passed.backward(d_output, gradient.parts)
     excess = (gradient.vector.norm() + 1e-6) / experiment.ppo.max_grad_norm  # times too long
     optimizer.step(weights.vector, gradient.vector, excess.clamp(min=1.0))
     return losses

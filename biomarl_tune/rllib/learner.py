@@ -1,4 +1,4 @@
-"""The learner: RLlib's, with an inner loop of a few large torch calls a minibatch."""
+"""The learner: RLlib's, with the inner loop of the local engine."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _SHUFFLE = "shuffle"
 class BioPPOLearner(PPOTorchLearner):
     """Learn from batches of whole worlds with PPO and the bio losses.
 
-    Weights, optimiser, counters and checkpoints are RLlib's. The loop over minibatches is that
-    of the local engine: RLlib's own wraps, copies, logs and looks up for each minibatch, and
-    shuffles with numpy's global generator. So ``compute_loss_for_module`` is not called here; it
-    is RLlib's PPO loss, to which ours is equal when the bio coefficients are zero.
+    The module, the counters and the handling of states are RLlib's. The loop over minibatches and
+    the optimiser are those of the local engine: RLlib's loop wraps, copies, logs and looks up for
+    each minibatch, and shuffles with numpy's global generator. So ``compute_loss_for_module`` is
+    not called here; it is RLlib's PPO loss, to which ours is equal when the bio coefficients are
+    zero.
     """
 
     def build(self) -> None:
@@ -104,7 +105,8 @@ class BioPPOLearner(PPOTorchLearner):
         return {**state, _SHUFFLE: self._shuffle.bit_generator.state}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue where ``get_state`` was called."""
+        """Continue where ``get_state`` was called, also if this learner has gone on since."""
+        self._weights_seq_no = 0  # RLlib leaves out weights that are no newer than its own
         super().set_state(state)
         if _SHUFFLE in state:
             self._shuffle.bit_generator.state = state[_SHUFFLE]

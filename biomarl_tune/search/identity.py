@@ -15,7 +15,7 @@ from biomarl_tune.search.spec import SearchSpec, parse_spec
 
 SCHEMA = 1
 ATTRIBUTE = "biomarl_tune"
-PACKAGES = ("biomarl-tune", "gymnasium", "numpy", "optuna", "ray", "torch")
+PACKAGES = ("biomarl-tune", "gymnasium", "numba", "numpy", "optuna", "ray", "torch")
 
 _log = logging.getLogger(__name__)
 

@@ -195,10 +195,14 @@ def test_nothing_is_left_to_compile(tmp_path):
         "from biomarl_tune.experiment import Experiment\n"
         "from biomarl_tune.ppo.episodes import play\n"
         "from biomarl_tune.ppo.local import LocalTrainer\n"
-        "trainer = LocalTrainer(Experiment().with_settings({'env.num_agents': 70,\n"
-        "    'ppo.train_batch_size': 7000, 'model.hidden_dim': 8, 'env.grid_size': [5, 5, 5]}))\n"
-        "trainer.train_iteration()\n"
-        "play(trainer.experiment.env, trainer.policy, [(0, 0)], greedy=True)\n"
+        "for batch in (3500, 7000):\n"
+        "    trainer = LocalTrainer(Experiment().with_settings({'env.num_agents': 70,\n"
+        "        'env.max_episode_steps': 60, 'env.pheromone_diffusion': 0.5,\n"
+        "        'ppo.train_batch_size': batch, 'model.hidden_dim': 8}))\n"
+        "    trainer.train_iteration()\n"
+        "    trainer.train_iteration()\n"
+        "    play(trainer.experiment.env, trainer.policy, [(0, 0), (0, 1)], greedy=True)\n"
+        "LocalTrainer(Experiment()).train_iteration()\n"
     )
     kept = []
 

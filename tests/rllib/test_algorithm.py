@@ -99,6 +99,19 @@ def test_a_restored_algorithm_continues_as_if_nothing_had_happened(build, small,
         assert torch.equal(weights(again)[name], weight)
 
 
+@pytest.mark.parametrize("runners", [0, 1])
+def test_a_trial_goes_back_to_its_state(build, small, tmp_path, runners):
+    """A new process, and the one that went on meanwhile, continue alike from what was written."""
+    experiment = small.with_settings({"ppo.num_env_runners": runners})
+    algorithm = build(experiment)
+    algorithm.train()
+    algorithm.write_state(tmp_path)
+    expected = [measured(algorithm.train()) for _ in range(2)]
+    for continued in (algorithm, build(experiment)):
+        continued.read_state(tmp_path)
+        assert [measured(continued.train()) for _ in range(2)] == expected
+
+
 def test_a_checkpoint_builds_the_algorithm_outside_of_its_search(build, small, tmp_path):
     """RLlib's from_checkpoint restores the counters and leaves the trial's folder alone."""
     algorithm = build(small, trial_at(tmp_path / "trials" / "7"))

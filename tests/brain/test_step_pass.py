@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from biomarl_tune.brain.joined import FlatWeights, factors
-from biomarl_tune.brain.moment import Moment
 from biomarl_tune.brain.policy import BioPolicy
+from biomarl_tune.brain.step_pass import StepPass
 from biomarl_tune.colony.world import Colony
 from biomarl_tune.experiment import EnvSettings, ModelSettings
 
@@ -38,11 +38,11 @@ def scene(off=(), env=ENV):
 
 
 def answer(brain, obs, cell, memory):
-    """Return what the brain answers at a moment, the memories after it among that."""
-    moment = Moment(brain, len(obs))
-    moment.memory.copy_(memory)
-    output = moment.answer(factors(FlatWeights.of(brain).parts), obs, cell)
-    return replace(output, memory=moment.memory)
+    """Return what the brain answers to one step, the memories after it among that."""
+    step_pass = StepPass(brain, len(obs))
+    step_pass.memory.copy_(memory)
+    output = step_pass.answer(factors(FlatWeights.of(brain).parts), obs, cell)
+    return replace(output, memory=step_pass.memory)
 
 
 @torch.no_grad()
@@ -82,12 +82,12 @@ def test_an_agent_that_nobody_is_near_hears_nothing():
 def test_steps_follow_one_another():
     """Memories are overwritten, so that the second step finds what the first one wrote."""
     brain, obs, cell, memory = scene()
-    weights, moment = factors(FlatWeights.of(brain).parts), Moment(brain, 3)
-    moment.memory.copy_(memory)
+    weights, step_pass = factors(FlatWeights.of(brain).parts), StepPass(brain, 3)
+    step_pass.memory.copy_(memory)
     expected = brain.step(obs, brain.step(obs, memory).memory)
 
     for _ in range(2):
-        found = moment.answer(weights, obs, cell)
+        found = step_pass.answer(weights, obs, cell)
 
-    torch.testing.assert_close(moment.memory, expected.memory, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(step_pass.memory, expected.memory, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.logits, expected.logits, rtol=1e-5, atol=1e-5)

@@ -24,7 +24,7 @@ from biomarl_tune.brain.policy import BioPolicy, PolicyOutput
 from biomarl_tune.colony.lattice import NUM_MOVES
 
 
-class Moment:
+class StepPass:
     """Answers one step of E worlds after the other.
 
     ``memory`` [E, N, K, V] is what the agents remember; ``output`` is the latest answer, without
@@ -61,7 +61,9 @@ class Moment:
         self._gate = self._written[3 * width] if written else None
         self._arrays = _Arrays(
             attention=_arrays(self._projected, self._inputs[SCENTS], self._attended, self._logits),
-            memory=_arrays(self._written, self.memory.permute(2, 3, 0, 1).flatten(2), self._read),
+            memory=_arrays(
+                self._written, self.memory.permute(2, 3, 0, 1).view(width, width, -1), self._read
+            ),
             speech=_arrays(spoken.view(-1, *shape, 1), self._heard.view(-1, *shape, 1)),
         )
 
