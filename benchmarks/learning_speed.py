@@ -65,12 +65,12 @@ def curve(name: str, seed: int, steps: int) -> dict[str, Any]:
 def _ours(experiment: Any, name: str) -> Any:
     import torch
 
-    from biomarl_tune.brain import activation, passes, plasticity, step_pass
+    from biomarl_tune.brain import activation, chunk_memory, passes, step_pass
     from biomarl_tune.ppo.local import LocalTrainer
 
     if name == "the other tanh":  # than this processor is faster with
         other = activation.tanh_by_sigmoid_ if activation.TANH_IS_FAST else torch.tanh_
-        passes.tanh_ = plasticity.tanh_ = step_pass.tanh_ = other
+        passes.tanh_ = chunk_memory.tanh_ = step_pass.tanh_ = other
     trainer = LocalTrainer(experiment)
 
     def iterate() -> tuple[int, float]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from biomarl_tune.brain.chunk_memory import ChunkPass
 from biomarl_tune.brain.communication import Ears
 from biomarl_tune.brain.joined import OBSERVED, ONE, ORDER
-from biomarl_tune.brain.plasticity import ChunkPass, decay_weights
+from biomarl_tune.brain.plasticity import decay_weights
 from biomarl_tune.brain.policy import BioPolicy
 from biomarl_tune.colony.lattice import NUM_MOVES
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from biomarl_tune.brain.activation import tanh_, tanh_backward_
 from biomarl_tune.brain.attention import attend, attend_back
 from biomarl_tune.brain.chunk import Chunk
+from biomarl_tune.brain.chunk_memory import ChunkPass
 from biomarl_tune.brain.joined import OBSERVED, REST, SCENTS, Joined, factors
-from biomarl_tune.brain.plasticity import ChunkPass
 from biomarl_tune.colony.lattice import NUM_MOVES
 
 
