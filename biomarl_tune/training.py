@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from biomarl_tune.analysis.trials import write_table
-from biomarl_tune.errors import InputError, RunExistsError, TrialError
+from biomarl_tune.errors import InputError, RunExistsError, StorageError, TrialError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.ppo.trial import Trial, TrialRun
@@ -59,6 +59,7 @@ def train(
         InputError: an unknown engine, or a number below 1.
         RunExistsError: the folder is there already.
         TrialError: the training cannot go on, e.g. a loss is not finite.
+        StorageError: its checkpoint cannot be written, e.g. the disk is full.
 
     Example:
         >>> import tempfile
@@ -101,6 +102,8 @@ def train(
 
 def _checked(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a report of a training that goes on, without what only a search asks for."""
+    if "storage" in report:
+        raise StorageError(str(report["storage"]))
     if "failure" in report:
         (folder / "error.txt").write_text(report["traceback"])
         msg = f"{report['failure']}; the traceback is in {folder / 'error.txt'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from biomarl_tune import Experiment, cli, train
-from biomarl_tune.errors import InputError, RunExistsError, TrialError
+from biomarl_tune.errors import InputError, RunExistsError, StorageError, TrialError
 from biomarl_tune.ppo.checkpoint import load_weights
 from biomarl_tune.ppo.local import LocalTrainer
 from biomarl_tune.scalars import SCALARS
@@ -39,6 +40,18 @@ def test_training_returns_metrics_history_and_checkpoint(tmp_path):
         pd.read_parquet(tmp_path / "t" / "metrics.parquet"), result.history
     )
     assert list((tmp_path / "t").glob("events.out.tfevents.*"))
+
+
+def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+    """Training ends with what the disk said, and not with what came of it."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("biomarl_tune.ppo.trial.save_checkpoint", full)
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        train(SMALL, iterations=1, directory=tmp_path / "t")
 
 
 def test_the_same_experiment_trains_the_same(tmp_path):

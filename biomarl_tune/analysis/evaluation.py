@@ -14,7 +14,7 @@ from torch import Tensor
 
 from biomarl_tune.analysis.contenders import DEFAULTS, RANDOM, contender_name
 from biomarl_tune.brain.policy import BioPolicy
-from biomarl_tune.errors import NoUsableTrialError
+from biomarl_tune.errors import NoUsableTrialError, StorageError
 from biomarl_tune.experiment import Experiment
 from biomarl_tune.ppo.checkpoint import latest_checkpoint, load_weights
 from biomarl_tune.ppo.episodes import play
@@ -221,8 +221,10 @@ def _trained_defaults(study: Study, iterations: int, seed: int, say: Say) -> Pat
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     run = TrialRun(plan, LocalTrainer(with_training_seed(study.spec.experiment, seed)))
     report = run.step()
-    while "failure" not in report and report["iteration"] < iterations:
+    while "iteration" in report and report["iteration"] < iterations:
         report = run.step()
+    if "storage" in report:
+        raise StorageError(str(report["storage"]))
     if "failure" in report:
         msg = f"the defaults cannot be trained: {report['failure']}; mend the fixed settings"
         raise NoUsableTrialError(msg)

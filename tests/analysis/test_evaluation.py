@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 
 import numpy as np
@@ -19,7 +20,7 @@ from biomarl_tune.analysis.evaluation import (
     replay_checkpoint,
     replay_random,
 )
-from biomarl_tune.errors import CheckpointError, NoUsableTrialError
+from biomarl_tune.errors import CheckpointError, NoUsableTrialError, StorageError
 from biomarl_tune.experiment import Experiment, setting_fields
 from biomarl_tune.ppo.checkpoint import latest_checkpoint
 from biomarl_tune.search.spec import parse_spec
@@ -117,6 +118,20 @@ def test_without_one_the_defaults_are_trained_as_long_as_the_winner_and_once(cop
 
     assert first == again == copy.absolute() / "trials/defaults/checkpoints/iteration-000002"
     assert said == ["training the defaults for 2 iterations, to compare with"]
+
+
+def test_a_full_disk_under_the_defaults_is_told_as_such(copy, monkeypatch):
+    """What the disk said ends the evaluation; it can be asked for again."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("biomarl_tune.ppo.trial.save_checkpoint", full)
+    with Study.open(copy) as study:
+        study.trials = list
+
+        with pytest.raises(StorageError, match="No space left on device"):
+            defaults_checkpoints(study, 1, print)
 
 
 def test_evaluate_returns_rows_and_leaves_the_table_alone(copy):
