@@ -130,37 +130,24 @@ class Ears:
             return heard
         weights = self._weights.flatten(0, 1)
         by_step = torch.empty(worlds, steps, width, agents)
-        _turn(columns.numpy(), by_step.numpy())
+        _copy(columns.permute(1, 3, 0, 2).numpy(), by_step.numpy())
         heard = torch.bmm(by_step.flatten(0, 1), weights if back else weights.mT)
         found = torch.empty(columns.shape)
-        _turn_back(heard.view(by_step.shape).numpy(), found.numpy())
+        _copy(heard.view(by_step.shape).numpy(), found.permute(1, 3, 0, 2).numpy())
         return found
 
 
 @compiled
-def _turn(
-    columns: NDArray[np.float32],  # [M, W, N, T]
-    out: NDArray[np.float32],  # [W, T, M, N]
-) -> None:
-    width, worlds, agents, steps = columns.shape
-    for world in range(worlds):
-        for i in range(width):
-            for n in range(agents):
-                for t in range(steps):
-                    out[world, t, i, n] = columns[i, world, n, t]
-
-
-@compiled
-def _turn_back(
+def _copy(
     columns: NDArray[np.float32],  # [W, T, M, N]
-    out: NDArray[np.float32],  # [M, W, N, T]
+    out: NDArray[np.float32],  # [W, T, M, N]
 ) -> None:
     worlds, steps, width, agents = columns.shape
     for world in range(worlds):
         for i in range(width):
             for n in range(agents):
-                for t in range(steps):
-                    out[i, world, n, t] = columns[world, t, i, n]
+                for t in range(steps):  # innermost, as one of the two lays it out
+                    out[world, t, i, n] = columns[world, t, i, n]
 
 
 @compiled
