@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.activation import tanh_
+from biomarl_tune.brain.arrays import arrays
 from biomarl_tune.compiled import compiled_loosely
 
 
@@ -40,7 +41,7 @@ class ChunkPass:
         self.gate = gate[0].sigmoid_()  # [W N, T]
         self._length = torch.empty(worlds * agents, steps)  # of the keys, which get length 1
         self._told, old = torch.empty(2, worlds * agents, width, steps)  # gated values, old queries
-        _prepare(*_arrays(self._written, carried, self._length, self._told, old))
+        _prepare(*arrays(self._written, carried, self._length, self._told, old))
         self._scores = torch.bmm(self._query.permute(1, 2, 0), self._key.permute(1, 0, 2))
         self._decay(self._scores)  # [W N, T, T]
         read = torch.bmm(self._memory.mT, old)
@@ -69,13 +70,9 @@ class ChunkPass:
         d_query.baddbmm_(self._key.permute(1, 0, 2), d_scores.mT)
         d_unit = torch.bmm(self._query.permute(1, 0, 2), d_scores)
         d_written = out.view(self._written.shape)
-        _finish(*_arrays(self._written, self._length, d_query, d_unit, d_told, d_written))
+        _finish(*arrays(self._written, self._length, d_query, d_unit, d_told, d_written))
         if d_gate is not None:
             d_written[-1] += d_gate.view_as(self.gate) * self.gate * (1.0 - self.gate)
-
-
-def _arrays(*tensors: Tensor) -> tuple[NDArray[np.float32], ...]:
-    return tuple(tensor.numpy() for tensor in tensors)
 
 
 @compiled_loosely

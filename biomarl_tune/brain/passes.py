@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.activation import tanh_, tanh_backward_
+from biomarl_tune.brain.arrays import arrays
 from biomarl_tune.brain.attention import attend, attend_back
 from biomarl_tune.brain.chunk import Chunk
 from biomarl_tune.brain.chunk_memory import ChunkPass
@@ -65,7 +64,7 @@ class Pass:
         inputs = self._inputs
         projected = self._weights.scent @ inputs[REST]
         logits = torch.empty(NUM_MOVES, inputs.shape[1])
-        attend(*_arrays(projected, inputs[SCENTS], inputs[OBSERVED:], logits))
+        attend(*arrays(projected, inputs[SCENTS], inputs[OBSERVED:], logits))
         return logits
 
     def _enter(self) -> Tensor:
@@ -194,7 +193,7 @@ class Pass:
             d_attended[1:] += gradients.attention
         d_projected = torch.empty_like(d_attended)
         attend_back(
-            *_arrays(
+            *arrays(
                 inputs[OBSERVED:], inputs[SCENTS], d_attended, gradients.moves[:-1], d_projected
             )
         )
@@ -209,7 +208,3 @@ def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
         torch.mm(left, right, out=out)
     else:
         out.copy_(left @ right)
-
-
-def _arrays(*tensors: Tensor) -> tuple[NDArray[np.float32], ...]:
-    return tuple(tensor.numpy() for tensor in tensors)

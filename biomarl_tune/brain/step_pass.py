@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from biomarl_tune.brain.activation import tanh_
+from biomarl_tune.brain.arrays import arrays
 from biomarl_tune.brain.attention import attend
 from biomarl_tune.brain.communication import listen
 from biomarl_tune.brain.joined import OBSERVED, ONE, ORDER, REST, SCENTS, Factors
@@ -60,11 +61,11 @@ class StepPass:
         self._values = self._written[2 * width : 3 * width]
         self._gate = self._written[3 * width] if written else None
         self._arrays = _Arrays(
-            attention=_arrays(self._projected, self._inputs[SCENTS], self._attended, self._logits),
-            memory=_arrays(
+            attention=arrays(self._projected, self._inputs[SCENTS], self._attended, self._logits),
+            memory=arrays(
                 self._written, self.memory.permute(2, 3, 0, 1).view(width, width, -1), self._read
             ),
-            speech=_arrays(spoken.view(-1, *shape, 1), self._heard.view(-1, *shape, 1)),
+            speech=arrays(spoken.view(-1, *shape, 1), self._heard.view(-1, *shape, 1)),
         )
 
         def agents_first(columns: Tensor) -> Tensor:
@@ -126,7 +127,3 @@ class _Arrays(NamedTuple):
     attention: tuple[NDArray[np.float32], ...]
     memory: tuple[NDArray[np.float32], ...]
     speech: tuple[NDArray[np.float32], ...]
-
-
-def _arrays(*tensors: Tensor) -> tuple[NDArray[np.float32], ...]:
-    return tuple(tensor.numpy() for tensor in tensors)
