@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from biomarl_tune.errors import StorageError, UnsafeError
 from biomarl_tune.faults import write_point
-from biomarl_tune.search import database, reports
+from biomarl_tune.search import database, optuna_tables, reports
 from biomarl_tune.search.proposals import DIRECTIONS
 from biomarl_tune.search.space import plain
 from biomarl_tune.search.trial import Report, State, Trial
@@ -52,17 +52,14 @@ class Record:
         self._ids: dict[int, int] = {}  # Optuna's id of a trial by its number
 
     @classmethod
-    def create(
-        cls, path: Path, name: str, modes: Sequence[str], attributes: dict[str, Any]
-    ) -> None:
+    def create(cls, path: Path, name: str, modes: Sequence[str], about: dict[str, Any]) -> None:
         """Write the database of a new study; the caller syncs the file."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with database.guarded(path):
             storage = database.create_database(path)
             study = storage.create_new_study([DIRECTIONS[mode] for mode in modes], name)
-            for key, value in attributes.items():
-                write_point()
-                storage.set_study_user_attr(study, key, value)
+            write_point()
+            optuna_tables.write_study_attributes(storage.engine, study, about)
             _disconnect(storage)
 
     @classmethod
@@ -85,7 +82,7 @@ class Record:
     def set_attribute(self, name: str, value: Any) -> None:
         """Write an attribute of the study."""
         with self._writing():
-            self._storage.set_study_user_attr(self._study, name, value)
+            optuna_tables.write_study_attributes(self._storage.engine, self._study, {name: value})
         self.attributes[name] = value
 
     def trials(self) -> dict[int, Trial]:
@@ -119,15 +116,12 @@ class Record:
 
     def add(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> None:
         """Add a trial that begins now; `distributions` names the settings Optuna is told."""
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params={name: plain(trial.settings[name]) for name in distributions},
-            distributions=dict(distributions),
-            user_attrs={"settings": trial.settings, "start": trial.start, "why": trial.why},
-            system_attrs=trial.system,
-        )
+        parameters = {name: (plain(trial.settings[name]), d) for name, d in distributions.items()}
+        about = {"settings": trial.settings, "start": trial.start, "why": trial.why}
         with self._writing():
-            self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
+            self._ids[trial.number] = optuna_tables.add_trial(
+                self._storage.engine, self._study, trial.number, parameters, about, trial.system
+            )
 
     def set_state(self, number: int, state: State) -> None:
         """Let a trial wait or run."""
@@ -138,13 +132,13 @@ class Record:
         """Write that a condemned trial runs on, and at which iteration it was condemned."""
         mark = {"iteration": trial.audited, "reason": trial.condemned}
         with self._writing():
-            self._storage.set_trial_user_attr(self._ids[trial.number], AUDIT, mark)
+            self._write_attributes(trial, {AUDIT: mark})
 
     def mark_lost_seeds(self, trial: Trial) -> None:
         """Write which of a trial's training seeds have crashed."""
         lost = {str(seed): reason for seed, reason in trial.lost_seeds.items()}
         with self._writing():
-            self._storage.set_trial_user_attr(self._ids[trial.number], LOST_SEEDS, lost)
+            self._write_attributes(trial, {LOST_SEEDS: lost})
 
     def end(self, trial: Trial, values: tuple[float, ...] | None) -> None:
         """Write a trial's end: its attributes, then its state and values.
@@ -152,9 +146,7 @@ class Record:
         A process that dies in between leaves the trial running; its attributes are written again.
         """
         with self._writing():
-            for name, value in _end_attributes(trial).items():
-                write_point()
-                self._storage.set_trial_user_attr(self._ids[trial.number], name, value)
+            self._write_attributes(trial, _end_attributes(trial))
             write_point()
             state = _OPTUNA_STATES[trial.state]
             self._storage.set_trial_state_values(self._ids[trial.number], state, values)
@@ -170,6 +162,9 @@ class Record:
         with self._writing():
             trial_id = self._ids[number]
             reports.delete_reports(self._storage.engine, number, seed, trial_id, first=first)
+
+    def _write_attributes(self, trial: Trial, values: Mapping[str, Any]) -> None:
+        optuna_tables.write_trial_attributes(self._storage.engine, self._ids[trial.number], values)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -203,32 +198,32 @@ def _file_number(path: Path) -> tuple[int, int] | None:
 
 
 def _trial(frozen: FrozenTrial, last: Report | None) -> Trial:
-    attributes = frozen.user_attrs
-    audit = attributes.get(AUDIT, {})
+    noted = frozen.user_attrs
+    audit = noted.get(AUDIT, {})
     return Trial(
         number=frozen.number,
         state=_STATES[frozen.state],
-        settings=attributes["settings"],
-        start=attributes["start"],
-        why=attributes["why"],
+        settings=noted["settings"],
+        start=noted["start"],
+        why=noted["why"],
         last=last,
-        stopped_because=attributes.get("stopped_because", "") if frozen.state.is_finished() else "",
-        error=attributes.get("error", "") if frozen.state.is_finished() else "",
+        stopped_because=noted.get("stopped_because", "") if frozen.state.is_finished() else "",
+        error=noted.get("error", "") if frozen.state.is_finished() else "",
         audited=audit.get("iteration", 0),
         condemned=audit.get("reason", ""),
-        lost_seeds={int(seed): why for seed, why in attributes.get(LOST_SEEDS, {}).items()},
+        lost_seeds={int(seed): why for seed, why in noted.get(LOST_SEEDS, {}).items()},
         system=frozen.system_attrs,
     )
 
 
 def _end_attributes(trial: Trial) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"stopped_because": trial.stopped_because}
+    noted: dict[str, Any] = {"stopped_because": trial.stopped_because}
     if trial.error:
-        attributes["error"] = trial.error
+        noted["error"] = trial.error
     if trial.last:
         names = ("iteration", "seconds", "cpu_seconds", "checkpoint", "checkpoint_sha256")
-        attributes.update({name: getattr(trial.last, name) for name in names})
-    return attributes
+        noted.update({name: getattr(trial.last, name) for name in names})
+    return noted
 
 
 def _disconnect(storage: RDBStorage) -> None:

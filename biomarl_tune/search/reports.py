@@ -31,6 +31,17 @@ REPORTS = sa.Table(
 _VALUES = TrialIntermediateValueModel.__table__
 _FINITE = TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
 
+# made once: putting a statement together takes longer than running it
+_INSERT_REPORT, _INSERT_VALUE = sa.insert(REPORTS), sa.insert(_VALUES)
+_DELETE_REPORTS = sa.delete(REPORTS).where(
+    REPORTS.c.number == sa.bindparam("of_number"),
+    REPORTS.c.seed == sa.bindparam("of_seed"),
+    REPORTS.c.iteration >= sa.bindparam("first"),
+)
+_DELETE_VALUES = sa.delete(_VALUES).where(
+    _VALUES.c.trial_id == sa.bindparam("of_trial"), _VALUES.c.step >= sa.bindparam("first")
+)
+
 
 def insert_report(engine: sa.Engine, report: Report, trial_id: int, value: float) -> int:
     """Record a report and, for seed 0, its objective as Optuna's intermediate value, at once.
@@ -55,9 +66,9 @@ def insert_report(engine: sa.Engine, report: Report, trial_id: int, value: float
     stored = {"intermediate_value": value, "intermediate_value_type": _FINITE}
     with engine.begin() as connection:
         _delete(connection, report.number, report.seed, trial_id, report.iteration)
-        result = connection.execute(sa.insert(REPORTS).values(**row))
+        result = connection.execute(_INSERT_REPORT, row)
         if report.seed == 0:
-            connection.execute(sa.insert(_VALUES).values(**step, **stored))
+            connection.execute(_INSERT_VALUE, {**step, **stored})
     (sequence,) = result.inserted_primary_key or (0,)
     return int(sequence)
 
@@ -78,15 +89,10 @@ def read_reports(engine: sa.Engine, number: int | None = None) -> list[Report]:
 
 
 def _delete(connection: sa.Connection, number: int, seed: int, trial_id: int, first: int) -> None:
-    connection.execute(
-        sa.delete(REPORTS).where(
-            REPORTS.c.number == number, REPORTS.c.seed == seed, REPORTS.c.iteration >= first
-        )
-    )
+    which = {"of_number": number, "of_seed": seed, "first": first}
+    connection.execute(_DELETE_REPORTS, which)
     if seed == 0:
-        connection.execute(
-            sa.delete(_VALUES).where(_VALUES.c.trial_id == trial_id, _VALUES.c.step >= first)
-        )
+        connection.execute(_DELETE_VALUES, {"of_trial": trial_id, "first": first})
 
 
 def _report(row: dict[str, Any]) -> Report:
