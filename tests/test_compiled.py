@@ -1,4 +1,6 @@
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +49,17 @@ def test_compiled_functions_call_none_of_another_file():
 
 def _is_compiled(function):
     return {"compiled", "compiled_loosely"} & {ast.unparse(d) for d in function.decorator_list}
+
+
+def test_kept_functions_are_loaded_without_the_compiler():
+    """A process that finds all functions on disk imports nothing that only compiling takes."""
+    script = (
+        "import sys; from biomarl_tune.ppo.local import compile_ahead; compile_ahead();"
+        "print({'numba.np.linalg', 'numba.np.arraymath'} & set(sys.modules))"
+    )
+    for _ in range(2):  # the first may find nothing yet
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")

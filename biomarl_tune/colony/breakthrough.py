@@ -80,8 +80,11 @@ def _detect(  # noqa: PLR0913, PLR0917 - the fields of a history
     for world in range(worlds):
         steps = count[world]
         latest = rewards[steps % window, world]
-        latest[:-1] = reward[world]
-        latest[-1] = reward[world].mean()
+        total = np.float32(0.0)
+        for agent in range(columns - 1):
+            latest[agent] = reward[world, agent]
+            total += reward[world, agent]
+        latest[-1] = total / np.float32(columns - 1)
         for column in range(columns):
             windowed = np.float32(0.0)
             for slot in range(window):

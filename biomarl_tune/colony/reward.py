@@ -40,7 +40,10 @@ def _total_reward(
 ) -> NDArray[np.float32]:
     reward = np.full(picked.shape, step)
     for world in range(picked.shape[0]):
-        earned_by_all = shared * np.float32(delivered[world].sum())
+        deliveries = 0
+        for agent in range(delivered.shape[1]):
+            deliveries += delivered[world, agent]
+        earned_by_all = shared * np.float32(deliveries)
         for agent in range(picked.shape[1]):
             if delivered[world, agent]:
                 reward[world, agent] += delivery

@@ -113,7 +113,10 @@ def summed_norms(
     for column in range(vectors.shape[0]):
         for row in range(vectors.shape[1]):
             square[row] += vectors[column, row] * vectors[column, row]
-    return float(np.sqrt(square).sum())
+    total = 0.0
+    for row in range(square.size):
+        total += math.sqrt(square[row])
+    return total
 
 
 @compiled

@@ -95,7 +95,10 @@ def _objective(  # noqa: PLR0915 - one row at a time, nothing kept
     clip, value_weight, entropy_weight, detector_weight = weights
     choices, rows = moves.shape[0] - 1, moves.shape[1]
     share = np.float32(1.0 / rows)
-    known_share = np.float32(1.0) / max(known.sum(), np.float32(1.0))
+    number_known = np.float32(0.0)
+    for row in range(rows):
+        number_known += known[row]
+    known_share = np.float32(1.0) / max(number_known, np.float32(1.0))
     chance, logp = np.empty(choices, np.float32), np.empty(choices, np.float32)
     surrogate, error, entropy, kl, detector = 0.0, 0.0, 0.0, 0.0, 0.0
     for row in range(rows):
@@ -140,4 +143,4 @@ def _objective(  # noqa: PLR0915 - one row at a time, nothing kept
         d_detector = np.float32(detector_weight) * known_share * known[row]
         d_moves[choices, row] = d_detector * (likely - labels[row])
     mean = 1.0 / rows
-    return surrogate * mean, error * mean, entropy * mean, kl * mean, detector * known_share
+    return surrogate * mean, error * mean, entropy * mean, kl * mean, detector * float(known_share)
