@@ -1,6 +1,6 @@
 """What a search costs beside its training: ours beside stock Ray Tune, RLlib and Optuna.
 
-The same small search (two settings, ASHA, at most five iterations of 4,000 agent steps a trial)
+The same small search (two settings, ASHA after two iterations, at most five of 4,000 agent steps)
 through stock ``Tuner`` + PPO + ``OptunaSearch`` + ``ASHAScheduler``, and through ours. ``fit`` is
 the time from ``fit()`` with Ray up, ``command`` that from a command to its end, for ours with the
 replay of the best trials. Every measurement is a new process.
@@ -75,11 +75,12 @@ def main() -> None:
 def report(found: dict[str, list[dict[str, Any]]], file: Path | None) -> None:
     """Print the table and the ratios, and write them as JSON."""
     rows = [_row(name, measured) for name, measured in found.items()]
-    print(f"{'search':12} trials  seconds      min      max  CPU s  of which training")
+    print("search       trials  iterations  seconds      min      max  CPU s  of which training")
     for row in rows:
         print(
-            f"{row['who']:12} {row['trials']:6} {row['seconds']:8.1f} {row['min']:8.1f} "
-            f"{row['max']:8.1f} {row['cpu_seconds']:6.1f} {row['training_cpu_seconds']:10.1f}"
+            f"{row['who']:12} {row['trials']:6} {row['iterations']:11.0f} {row['seconds']:8.1f} "
+            f"{row['min']:8.1f} {row['max']:8.1f} {row['cpu_seconds']:6.1f} "
+            f"{row['training_cpu_seconds']:10.1f}"
         )
     by_name = dict(zip(found, rows, strict=True))
     ratios = {
@@ -107,7 +108,7 @@ def _overhead(few: dict[str, Any], many: dict[str, Any]) -> float:
 def _row(name: str, measured: list[dict[str, Any]]) -> dict[str, Any]:
     who, _, trials = name.partition(" ")
     seconds = [one["seconds"] for one in measured]
-    columns = ("cpu_seconds", "training_cpu_seconds", "command_seconds")
+    columns = ("cpu_seconds", "training_cpu_seconds", "command_seconds", "iterations")
     return {
         "who": who,
         "trials": int(trials),

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "biomarl_tune"
 
 # a module may import from its own layer and from those before it
 LAYERS = (
-    ("errors", "experiment", "scalars", "faults", "steady", "compiled"),
+    ("errors", "experiment", "scalars", "faults", "steady", "compiled", "processor"),
     ("colony",),
     ("brain",),
     ("ppo",),
