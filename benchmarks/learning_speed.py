@@ -21,6 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from parts.batches import LARGE
+
 COMMON = {"env.pheromone_decay": 0.6, "ppo.learning_rate": 1e-3}
 NARROW, WIDE = {"model.hidden_dim": 64}, {"model.hidden_dim": 256}
 SIDES: dict[str, dict[str, Any]] = {
@@ -28,8 +30,8 @@ SIDES: dict[str, dict[str, Any]] = {
     "ours": NARROW,
     "the other tanh": NARROW,
     "overlap": {**NARROW, "ppo.num_env_runners": 1, "ppo.overlap_sampling": True},
+    "large batches": {**NARROW, **LARGE},
     "minibatch 1,500": {**NARROW, "ppo.minibatch_size": 1_500},
-    "minibatch 6,000": {**NARROW, "ppo.minibatch_size": 6_000},
     "fp32": {**WIDE, "ppo.precision": "fp32"},
     "bf16": {**WIDE, "ppo.precision": "bf16"},
 }
@@ -37,8 +39,8 @@ PLAIN = {  # the lever and what it is compared with
     "ours": "stock",
     "the other tanh": "ours",
     "overlap": "ours",
+    "large batches": "ours",
     "minibatch 1,500": "ours",
-    "minibatch 6,000": "ours",
     "bf16": "fp32",
 }
 

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from parts.batches import LARGE
+
 AGENTS = (30, 300, 3_000)
 GRIDS = ((4, 3, 3), (8, 8, 8), (16, 16, 16))
 WORLDS = (1, 8, 64)
@@ -47,7 +49,7 @@ def training(settings: dict[str, Any]) -> dict[str, float]:
 
     torch.set_num_threads(1)
     before = resident_mb()
-    experiment = Experiment().with_settings({"model.hidden_dim": 64, **settings})
+    experiment = Experiment().with_settings({**LARGE, "model.hidden_dim": 64, **settings})
     trainer = LocalTrainer(experiment)
     trainer.train_iteration()
     spent = []
@@ -96,7 +98,7 @@ def runners(settings: dict[str, Any]) -> dict[str, float]:
     from biomarl_tune.rllib.algorithm import BioPPOConfig
 
     ray.init(num_cpus=1 + max(RUNNERS), include_dashboard=False, log_to_driver=False)
-    experiment = Experiment().with_settings({"model.hidden_dim": 64, **settings})
+    experiment = Experiment().with_settings({**LARGE, "model.hidden_dim": 64, **settings})
     algorithm = BioPPOConfig.from_experiment(experiment).build_algo()
     rates = [algorithm.step()["agent_steps_per_second"] for _ in range(4)]
     return {"per_unit": 1e6 / statistics.median(rates[1:])}

@@ -2,7 +2,8 @@
 
 Sides take turns in one run, each in a warm process of its own; ratios are medians over the turns.
 Stock RLlib has the whole machine and the best of 0, 1 and 2 env runners; every other side has one
-thread, and ``two side by side`` is two processes of one thread each.
+thread, and ``two side by side`` is two processes of one thread each. Batches are of 30,000 agent
+steps and minibatches of 3,000, stock RLlib's of 4,000 and 512.
 
     python benchmarks/throughput.py --short
     python benchmarks/throughput.py --repetitions 5 --json throughput.json
@@ -17,6 +18,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from parts.batches import LARGE
 from parts.sides import Side, Workload, in_turns, ratio, serve
 
 from biomarl_tune.experiment import Experiment
@@ -87,7 +89,7 @@ def workload(side: str, experiment: Experiment) -> Workload:
 def side(who: str, kind: str, hidden: int, iterations: int, **settings: Any) -> Side:
     """Describe a side; a stock one may use every processor."""
     threads = CPUS if kind == "stock:0" else 1
-    settings = {"model.hidden_dim": hidden, **settings}
+    settings = {**LARGE, "model.hidden_dim": hidden, **settings}
     arguments = ("--side", kind, "--settings", json.dumps(settings))
     return Side(who, hidden, threads, iterations, arguments)
 

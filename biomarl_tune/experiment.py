@@ -139,13 +139,13 @@ class PPOSettings(Settings):
 
     learning_rate: float = _setting(3e-4, "step size of Adam", "", gt=0, le=1)
     train_batch_size: int = _setting(
-        30_000, "agent steps sampled for one iteration", "agent steps", ge=1, le=100_000_000
+        15_000, "agent steps sampled for one iteration", "agent steps", ge=1, le=100_000_000
     )
     minibatch_size: int = _setting(
-        3_000, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
+        750, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
     )
     rollout_steps: int = _setting(
-        50, "consecutive steps (T) of each world in a batch", "steps", ge=1, le=10_000
+        25, "consecutive steps (T) of each world in a batch", "steps", ge=1, le=10_000
     )
     num_epochs: int = _setting(4, "passes over a batch", "passes", ge=1, le=100)
     num_env_runners: int = Field(

@@ -38,16 +38,16 @@ def test_corners_vary_one_costly_setting_each():
 
 
 def test_a_corner_that_cannot_be_trained_is_left_out():
-    """Beside a fixed minibatch of 3,000, a batch of 2,000 is no experiment; 6,000 is."""
+    """Beside a fixed minibatch of 750, a batch of 700 is no experiment; 6,000 is."""
     spec = parse_spec(
-        "name: a\nspace:\n  ppo.minibatch_size: {choice: [500, 1000]}\n"
-        "  ppo.train_batch_size: {choice: [2000, 6000]}\n"
+        "name: a\nspace:\n  ppo.minibatch_size: {choice: [300, 600]}\n"
+        "  ppo.train_batch_size: {choice: [700, 6000]}\n"
     )
 
     names = [(name, point.get(name)) for name, point in corner_settings(spec)]
 
     assert ("ppo.train_batch_size", 6000) in names
-    assert ("ppo.train_batch_size", 2000) not in names
+    assert ("ppo.train_batch_size", 700) not in names
 
 
 @pytest.fixture
@@ -92,6 +92,6 @@ def test_corners_are_timed_in_processes_of_their_own():
     assert corners[0].cost is corners[1].cost
     for corner in corners:
         assert corner.cost.seconds > 0
-        assert corner.cost.agent_steps == 1500.0  # one world of 30 agents for 50 steps
+        assert corner.cost.agent_steps == 750.0  # one world of 30 agents for 25 steps
         assert corner.cost.checkpoint_bytes > corner.cost.weights_bytes > 0
         assert corner.cost.waiting >= 1.0

@@ -17,7 +17,7 @@ from biomarl_tune.faults import CRASH_AT, CRASH_CODE, FAIL_AT
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(580)]
 
-TRIALS = 8
+TRIALS = 10
 TEXTS = {
     seeds: simulated.space("swept", trials=TRIALS, iterations=4, sampler="random", seeds=seeds)
     for seeds in (1, 3)
@@ -87,8 +87,12 @@ def whole(in_memory):
 
 def _swept(points, in_memory, whole, fault, seeds=1):
     outlived = partial(_outlived, root=in_memory, whole=whole, fault=fault, seeds=seeds)
-    with multiprocessing.get_context("fork").Pool(2) as pool:
+    pool = multiprocessing.get_context("fork").Pool(2)
+    try:
         return set(pool.map(outlived, points, chunksize=1))
+    finally:  # not terminated: what handles that signal here is inherited
+        pool.close()
+        pool.join()
 
 
 def test_case_2_every_crash_point_is_recovered_from(in_memory, whole):
