@@ -30,8 +30,8 @@ SIDES: dict[str, dict[str, Any]] = {
     "ours": NARROW,
     "the other tanh": NARROW,
     "overlap": {**NARROW, "ppo.num_env_runners": 1, "ppo.overlap_sampling": True},
-    "large batches": {**NARROW, **LARGE},
-    "minibatch 1,500": {**NARROW, "ppo.minibatch_size": 1_500},
+    "minibatch 3,000": {**NARROW, **LARGE},
+    "minibatch 750": {**NARROW, "ppo.minibatch_size": 750},
     "fp32": {**WIDE, "ppo.precision": "fp32"},
     "bf16": {**WIDE, "ppo.precision": "bf16"},
 }
@@ -39,8 +39,8 @@ PLAIN = {  # the lever and what it is compared with
     "ours": "stock",
     "the other tanh": "ours",
     "overlap": "ours",
-    "large batches": "ours",
-    "minibatch 1,500": "ours",
+    "minibatch 3,000": "ours",
+    "minibatch 750": "ours",
     "bf16": "fp32",
 }
 

@@ -139,10 +139,10 @@ class PPOSettings(Settings):
 
     learning_rate: float = _setting(3e-4, "step size of Adam", "", gt=0, le=1)
     train_batch_size: int = _setting(
-        15_000, "agent steps sampled for one iteration", "agent steps", ge=1, le=100_000_000
+        30_000, "agent steps sampled for one iteration", "agent steps", ge=1, le=100_000_000
     )
     minibatch_size: int = _setting(
-        750, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
+        1_500, "agent steps in one gradient step", "agent steps", ge=1, le=100_000_000
     )
     rollout_steps: int = _setting(
         25, "consecutive steps (T) of each world in a batch", "steps", ge=1, le=10_000

@@ -1,4 +1,4 @@
-"""Batch sizes: speed is measured on large ones, as peers' is; the defaults are those that learn."""
+"""The batches that speed is measured on, as large as peers take; the defaults are to learn from."""
 
 from __future__ import annotations
 
