@@ -31,7 +31,6 @@ def fast_tanh(x: Tensor) -> Tensor:
 
 _MINUS_ONE = torch.tensor(-1.0)
 
-
 # torch takes tanh from Intel's library: on Intel's processors it takes half as long as by sigmoid,
 # on others four times as long
 TANH_IS_FAST: bool = torch._C.has_mkl and is_made_by("GenuineIntel")  # noqa: SLF001
