@@ -1,7 +1,8 @@
 """The verdict: which settings to take, whether they are better than the defaults, how sure that is.
 
 Two checkpoints are called different only where their 95 % intervals do not overlap, which errs on
-the side of caution. Of those that cannot be told from the leader, the cheapest wins.
+the side of caution. Of those that cannot be told from the leader, the cheapest wins; where the
+leader is better than the defaults, the cheapest that is better, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _CHEAPER = 0.9  # costs that differ by less are the same: processor time is nois
 class Verdict:
     """The end of a search."""
 
-    winner: Contender  # the cheapest of those that cannot be told from the leader
+    winner: Contender  # the cheapest of those that are as good as the leader
     leader: Contender  # the trial with the highest score
     tied: tuple[Contender, ...]  # trials that cannot be told from the leader, without it
     finding: Finding  # what the winner is, compared with the defaults
@@ -75,8 +76,8 @@ def verdict_of(study: Study, evaluation: pd.DataFrame) -> Verdict:
     metric, seed = study.spec.objective[0].metric, study.spec.seed
     contenders = contenders_of(evaluation, trials, metric=metric, seed=seed)
     leader, tied = tied_with_leader(contenders)
-    winner = cheapest(leader, tied)
     defaults = next(c for c in contenders if c.number == DEFAULTS)
+    winner = cheapest(leader, as_good(leader, tied, defaults))
     returns = returns_by_number(evaluation)
     base = study.spec.experiment.flat()
     settings = next(trial.settings for trial in trials if trial.number == winner.number)
@@ -106,6 +107,15 @@ def tied_with_leader(contenders: tuple[Contender, ...]) -> tuple[Contender, tupl
     searched = sorted((c for c in contenders if c.number >= 0), key=lambda c: -c.score.estimate)
     leader, *others = searched
     return leader, tuple(c for c in others if overlap(leader.score, c.score))
+
+
+def as_good(
+    leader: Contender, tied: tuple[Contender, ...], defaults: Contender
+) -> tuple[Contender, ...]:
+    """Return those tied with the leader that are better than the defaults, if the leader is."""
+    if compare(leader.score, defaults.score) != "better":
+        return tied
+    return tuple(c for c in tied if compare(c.score, defaults.score) == "better")
 
 
 def cheapest(leader: Contender, tied: tuple[Contender, ...]) -> Contender:
@@ -196,8 +206,11 @@ def _tie_lines(verdict: Verdict) -> list[str]:
     listed = ", ".join(
         f"{c.name}, {shown_score(c.score)} for {_cost(c)} CPU seconds" for c in others
     )
-    is_cheaper = winner.number != verdict.leader.number
-    why = "it cost clearly less" if is_cheaper else "none was clearly cheaper"
+    why = "none was clearly cheaper"
+    if winner.number != verdict.leader.number:
+        why = "it cost clearly less"
+    elif cheapest(verdict.leader, verdict.tied).number != winner.number:
+        why = "what cost less is not distinguishable from the defaults"
     told = (
         f"{name} is not distinguishable from {listed}; {winner.name}, {_cost(winner)} CPU "
         f"seconds, is preferred because {why}."

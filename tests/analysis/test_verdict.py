@@ -13,6 +13,7 @@ from biomarl_tune.analysis.evaluation import best_trials
 from biomarl_tune.analysis.trials import load_evaluation
 from biomarl_tune.analysis.verdict import (
     as_data,
+    as_good,
     cheapest,
     compare,
     tied_with_leader,
@@ -77,6 +78,17 @@ def test_tie_goes_to_the_cheaper_and_is_told(study):
     tie = verdict_lines(verdict)[2]
     assert tie.startswith("Trial 1 is not distinguishable from trial 0")
     assert "20 CPU seconds, is preferred because it cost clearly less" in tie
+
+
+def test_what_is_better_than_the_defaults_is_not_left_for_what_is_not(study):
+    """Trial 1 is cheaper and cannot be told from trial 0, but not from the defaults either."""
+    table = evaluation({0: 60, 2: 20, DEFAULTS: 40, RANDOM: 0})
+    unsteady = evaluation({1: 50}, spread=20.0)
+    verdict = verdict_of(study, pd.concat([table, unsteady]))
+
+    assert [c.number for c in verdict.tied] == [1]
+    assert (verdict.winner.number, verdict.finding) == (0, "better")
+    assert "what cost less is not distinguishable from the defaults" in verdict_lines(verdict)[2]
 
 
 def test_about_the_same_cost_leaves_the_leader(study):
@@ -172,11 +184,11 @@ def test_lucky_seed_is_not_crowned(study, monkeypatch):
         trials = [_trial(study, n, seen[n], costs[n]) for n in top]
         contenders = contenders_of(table, trials, metric="episode_return_mean", seed=0)
         leader, tied = tied_with_leader(contenders)
-        winner = cheapest(leader, tied)
+        defaults = next(c for c in contenders if c.number == DEFAULTS)
+        winner = cheapest(leader, as_good(leader, tied, defaults))
         regret.append(truth[top].max() - truth[winner.number])
         naive.append(truth[top].max() - truth[top[0]])
         covered.append(winner.mean.low <= truth[winner.number] <= winner.mean.high)
-        defaults = next(c for c in contenders if c.number == DEFAULTS)
         if compare(winner.score, defaults.score) == "better":
             praised.append(truth[winner.number] > 100.0)
 
