@@ -78,8 +78,8 @@ def report(found: dict[str, list[dict[str, Any]]], file: Path | None) -> None:
     print("search       trials  iterations  seconds      min      max  CPU s  of which training")
     for row in rows:
         print(
-            f"{row['who']:12} {row['trials']:6} {row['iterations'] or '':>11} {row['seconds']:8.1f} "
-            f"{row['min']:8.1f} {row['max']:8.1f} {row['cpu_seconds']:6.1f} "
+            f"{row['who']:12} {row['trials']:6} {row['iterations'] or '':>11} "
+            f"{row['seconds']:8.1f} {row['min']:8.1f} {row['max']:8.1f} {row['cpu_seconds']:6.1f} "
             f"{row['training_cpu_seconds']:10.1f}"
         )
     by_name = dict(zip(found, rows, strict=True))
