@@ -64,10 +64,10 @@ def ours(trials: int, concurrency: int, folder: Path) -> dict[str, Any]:
         clock = Clock()
         fit(Conductor(study, ()), concurrency, study.directory.new_attempt())
         spent = clock.read()
-        last = {report.number: report for report in study.reports()}
-        iterations = len(study.reports())
+        reports = study.reports()
+    last = {report.number: report for report in reports}
     training = sum(report.cpu_seconds for report in last.values())
-    return {**spent, "training_cpu_seconds": training, "iterations": iterations}
+    return {**spent, "training_cpu_seconds": training, "iterations": len(reports)}
 
 
 def stock(trials: int, concurrency: int, folder: Path) -> dict[str, Any]:
